@@ -1,0 +1,34 @@
+"""The last cycle's record in a file, for the health check."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+FILE = Path.home() / "data" / "last_cycle.json"
+_DRAFT = FILE.with_suffix(".tmp")
+
+
+def clear() -> None:
+    """Forget the last cycle: one of an earlier container, with earlier credentials.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    _DRAFT.touch()
+    FILE.unlink(missing_ok=True)
+
+
+def write(record: dict[str, object]) -> None:
+    """Keep `record`; a reader sees the old one or the new one, never a part."""
+    _DRAFT.write_text(json.dumps(record), "utf-8")
+    _DRAFT.replace(FILE)
+
+
+def read() -> dict[str, Any]:
+    """Return the last record.
+
+    Raises:
+        FileNotFoundError: No cycle has ended yet.
+    """
+    record: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
+    return record
