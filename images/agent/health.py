@@ -28,7 +28,13 @@ def complaint() -> str | None:
     return errors.get("forge")
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Print the verdict and return the exit code."""
     reason = complaint()
+    state.mark(healthy=reason is None)
     print(reason or "healthy")
-    sys.exit(1 if reason else 0)
+    return 1 if reason else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

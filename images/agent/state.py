@@ -1,4 +1,4 @@
-"""The last cycle's record in a file, for the health check."""
+"""What the loop and the health check tell each other, in files on the data volume."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 FILE = Path.home() / "data" / "last_cycle.json"
 _DRAFT = FILE.with_suffix(".tmp")
+HEALTHY = FILE.with_name("healthy")
+"""Stands there while the last health check was a good one."""
 
 
 def clear() -> None:
@@ -16,6 +18,7 @@ def clear() -> None:
     """
     _DRAFT.touch()
     FILE.unlink(missing_ok=True)
+    mark(healthy=False)
 
 
 def write(record: dict[str, object]) -> None:
@@ -32,3 +35,11 @@ def read() -> dict[str, Any]:
     """
     record: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
     return record
+
+
+def mark(*, healthy: bool) -> None:
+    """Note how a health check ended: while all is well, the next may take its time."""
+    if healthy:
+        HEALTHY.touch()
+    else:
+        HEALTHY.unlink(missing_ok=True)

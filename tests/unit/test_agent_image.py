@@ -348,7 +348,7 @@ def test_an_agent_without_a_cycle_is_not_healthy(environment: dict[str, str]) ->
 
 
 def test_the_cycle_of_an_earlier_container_does_not_make_a_new_one_healthy(
-    environment: dict[str, str], server: Server
+    environment: dict[str, str], server: Server, tmp_path: Path
 ) -> None:
     with running(environment) as agent:
         agent.cycle()
@@ -357,7 +357,24 @@ def test_the_cycle_of_an_earlier_container_does_not_make_a_new_one_healthy(
     server.may_answer.clear()
     with running(environment):
         assert server.asked.wait(timeout=10)
+        assert not (tmp_path / "data" / "healthy").exists()
         assert health(environment).stdout == "no cycle yet\n"
+
+
+def test_a_mark_tells_the_next_check_whether_it_may_take_its_time(
+    environment: dict[str, str], server: Server, tmp_path: Path
+) -> None:
+    """The Dockerfile's HEALTHCHECK waits half a minute while the mark stands."""
+    mark = tmp_path / "data" / "healthy"
+    with running(environment) as agent:
+        agent.cycle()
+        assert not mark.exists()
+        assert is_healthy(environment)
+        assert mark.exists()
+        server.answers["/api/v1/repos/team/project"] = (401, "{}")
+        agent.cycle()
+        assert not is_healthy(environment)
+        assert not mark.exists()
 
 
 @pytest.mark.parametrize(("age", "code"), [(49, 0), (51, 1), (-51, 1)])
