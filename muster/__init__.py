@@ -1,0 +1,1 @@
+"""Muster: a crew of coding agents on a self-hosted forge, as code."""
