@@ -1,0 +1,131 @@
+"""What a failed call becomes: an error in the forge's own words, without a secret."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import requests
+import urllib3
+
+from muster.forge.errors import (
+    ForbiddenError,
+    ForgeError,
+    ForgeUnreachableError,
+    NotFoundError,
+    UnauthorizedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from muster.forge.session import RedirectedError
+
+_BUSY = {429, 502, 503, 504}
+_CLASSES: dict[int, type[ForgeError]] = {
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+}
+_LONGEST_MESSAGE = 500
+_PASSING = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+
+
+def unreachable(method: str, path: str, url: str, error: OSError) -> ForgeUnreachableError:
+    """Return the error for a call that got no answer."""
+    tls = isinstance(error, requests.exceptions.SSLError)
+    return ForgeUnreachableError(
+        method,
+        path,
+        None,
+        f"{url} cannot be reached: {_reason(error)}",
+        advice="for a private CA, name its file in REQUESTS_CA_BUNDLE" if tls else "",
+        transient=isinstance(error, _PASSING) and not tls,
+    )
+
+
+def redirected(method: str, path: str, url: str, error: RedirectedError) -> ForgeError:
+    """Return the error for a redirect that is not followed."""
+    return ForgeError(
+        method,
+        path,
+        error.status,
+        f"{url} redirects to {error.target}",
+        advice="use that address: credentials follow no redirect to another host",
+    )
+
+
+def refused(
+    method: str, path: str, answer: requests.Response, secrets: Iterable[str]
+) -> ForgeError:
+    """Return the error for an answer that is none of the 2xx."""
+    status = answer.status_code
+    pause = _retry_after(answer)
+    return _CLASSES.get(status, ForgeError)(
+        method,
+        path,
+        status,
+        _without(secrets, _message(answer)),
+        advice=f"it asks for a pause of {pause:.0f} s" if pause else "",
+        transient=status in _BUSY,
+        retry_after=pause,
+    )
+
+
+def unreadable(method: str, path: str, answer: requests.Response) -> ForgeError:
+    """Return the error for an answer that no forge gives."""
+    return ForgeError(
+        method,
+        path,
+        answer.status_code,
+        f"not a forge's answer, but {_kind(answer)}",
+        advice="is the address that of a forge?",
+    )
+
+
+def _message(answer: requests.Response) -> str:
+    try:
+        said = answer.json()["message"]
+    except (ValueError, LookupError, TypeError):
+        said = f"{answer.reason}, in {_kind(answer)}"
+    return " ".join(str(said or answer.reason).split())[:_LONGEST_MESSAGE]
+
+
+def _kind(answer: requests.Response) -> str:
+    kind = answer.headers.get("Content-Type", "").partition(";")[0]
+    return f"a document of type {kind or 'unknown'}"
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    try:
+        return urllib3.Retry().get_retry_after(answer.raw)
+    except urllib3.exceptions.InvalidHeader:
+        return None
+
+
+def _without(secrets: Iterable[str], text: str) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _reason(error: OSError) -> str:
+    """Say in short why there was no answer, and nothing that requests quotes of the request."""
+    if isinstance(error, requests.exceptions.Timeout):
+        return "it did not answer in time"
+    if isinstance(error, requests.RequestException) and not isinstance(error, _PASSING):
+        return type(error).__name__
+    innermost = _innermost(error)
+    text = getattr(innermost, "strerror", None) or str(innermost)
+    return re.sub(r"^<[^>]*>: |^\w+\([^)]*\): ", "", text)
+
+
+def _innermost(error: Any) -> Any:  # noqa: ANN401 - urllib3 wraps in several ways
+    """Unwrap: urllib3 keeps a cause as `reason` or among the arguments."""
+    causes = (getattr(error, "reason", None), *getattr(error, "args", ()))
+    cause = next((cause for cause in causes if isinstance(cause, BaseException)), None)
+    return error if cause is None else _innermost(cause)

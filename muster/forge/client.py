@@ -1,0 +1,339 @@
+"""The calls that Muster makes, each in one method; paths of the API stand here only.
+
+They are the same in Forgejo and Gitea unless a version is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+import tenacity
+
+from muster.forge.credentials import Basic, Token
+from muster.forge.errors import (
+    ForbiddenError,
+    ForgeError,
+    ForgeUnreachableError,
+    NotFoundError,
+    UnauthorizedError,
+)
+from muster.forge.records import AccessToken, Repository, User
+from muster.forge.transport import PATIENCE, TIMEOUT, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+R = TypeVar("R")
+
+_POLL = 0.2  # seconds between two looks at a forge that starts
+_NO_TOKEN = 2**63 - 1  # an id that no token has
+_NO_USER = "-"  # a name that no user can have
+
+
+class Forge:
+    """A Forgejo or Gitea server, spoken to in the name of `auth`.
+
+    All methods raise `ForgeError`, or the subclass that fits. Calls that fail for passing reasons
+    are repeated: no connection, a cut one, 429 and 502 to 504. Several threads may share one.
+
+    Args:
+        url: The address as people open it; a sub-path and a trailing slash are fine.
+        auth: Who speaks; None speaks anonymously.
+        timeout: Seconds for connecting, and for each part of an answer.
+        patience: Seconds for which a failing call is repeated.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        auth: Basic | Token | None,
+        *,
+        timeout: tuple[float, float] = TIMEOUT,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._auth = auth
+        self._timeout = timeout
+        self._http = Transport(url, auth, timeout=timeout, patience=patience)
+
+    @property
+    def url(self) -> str:
+        """The forge's address, without a trailing slash."""
+        return self._http.url
+
+    # The server
+
+    def version(self) -> str:
+        """Return the forge's version, such as `11.0.4+gitea-1.22.0` or `1.26.0`."""
+        return self._http.get("/version", lambda told: str(told["version"]))
+
+    def answers(self) -> bool:
+        """Tell whether there is a forge at the address, in one try and without credentials."""
+        anonymous = Forge(self.url, None, timeout=self._timeout, patience=0)
+        try:
+            anonymous.version()
+        except (UnauthorizedError, ForbiddenError):  # it wants everybody to sign in
+            return True
+        except ForgeError:
+            return False
+        return True
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait until the forge answers; whether it takes our credentials is another question.
+
+        Raises:
+            ForgeUnreachableError: It did not answer within so many seconds.
+        """
+        waiting = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda answers: not answers),
+            stop=tenacity.stop_after_delay(seconds),
+            wait=tenacity.wait_fixed(_POLL),
+        )
+        try:
+            waiting(self.answers)
+        except tenacity.RetryError:
+            raise ForgeUnreachableError(
+                "GET", "/version", None, f"{self.url} did not answer within {seconds:.0f} s"
+            ) from None
+
+    # Users
+
+    def whoami(self) -> User:
+        """Return the account that these credentials belong to."""
+        return self._http.get("/user", User.from_json)
+
+    def user(self, name: str) -> User | None:
+        """Return the account of this name, whatever its case; None where there is none."""
+        return _unless_missing(lambda: self._http.get(_user(name), User.from_json))
+
+    def users(self) -> Iterator[User]:
+        """List all accounts; for administrators."""
+        return self._http.pages("/admin/users", User.from_json)
+
+    def user_count(self) -> int:
+        """Count all accounts; for administrators."""
+        return self._http.count("/admin/users")
+
+    def create_user(
+        self, name: str, *, email: str, password: str, login_name: str, full_name: str
+    ) -> User:
+        """Create a restricted account that need not change its password.
+
+        Args:
+            name: Its name. Which names are reserved differs from forge to forge (422).
+            email: Its address, unique at the forge.
+            password: Its password.
+            login_name: Seen and set by administrators only; tells this account from others.
+            full_name: What people see.
+        """
+
+        def made() -> User | None:
+            found = self.user(name)
+            return found if found and found.login_name == login_name else None
+
+        return self._http.post(
+            "/admin/users",
+            {
+                "username": name,
+                "email": email,
+                "password": password,
+                "login_name": login_name,
+                "full_name": full_name,
+                "restricted": True,
+                "must_change_password": False,
+                "send_notify": False,
+            },
+            User.from_json,
+            look=made,
+        )
+
+    def edit_user(
+        self, name: str, *, login_name: str, source_id: int, **changes: str | int | bool
+    ) -> None:
+        """Change an account, as the API's `EditUserOption` names things.
+
+        Forges want `login_name` and `source_id` in every change, and have the user change the
+        password at the next login unless told otherwise, which would block its API calls.
+        """
+        fixed = {
+            "login_name": login_name,
+            "source_id": source_id,
+            "must_change_password": False,
+        }
+        self._http.change("PATCH", _admin_user(name), json={**fixed, **changes})
+
+    def purge_user(self, name: str) -> None:
+        """Remove an account and all that it made: its issues, pull requests and comments too."""
+        self._http.change("DELETE", _admin_user(name), params={"purge": "true"})
+
+    # Repositories
+
+    def repository(self, full_name: str) -> Repository | None:
+        """Return the repository `owner/name`; None where these credentials see none."""
+        return _unless_missing(lambda: self._http.get(_repository(full_name), Repository.from_json))
+
+    def create_repository(self, full_name: str, default_branch: str) -> Repository:
+        """Create a private repository with a first commit, and its owner where there is none.
+
+        An owner that does not exist becomes an organization of the administrator's.
+        """
+        owner, _, name = full_name.partition("/")
+        if self.user(owner) is None:
+            self._http.post(
+                "/orgs",
+                {"username": owner, "visibility": "private"},
+                lambda told: told,
+                look=lambda: self.user(owner),
+            )
+        return self._http.post(
+            f"{_admin_user(owner)}/repos",
+            {"name": name, "private": True, "auto_init": True, "default_branch": default_branch},
+            Repository.from_json,
+            look=lambda: self.repository(full_name),
+        )
+
+    def collaborator_permission(self, repo: str, user: str) -> str | None:
+        """Return `read`, `write`, `admin` or `owner`; None where the user is no collaborator.
+
+        The forge tells of everybody's permission, not of collaborators alone: what a public
+        repository grants to everybody is no collaborator's.
+        """
+        path = _collaborator(repo, user)
+        try:
+            self._http.get(path, lambda told: told)
+            return self._http.get(f"{path}/permission", lambda told: str(told["permission"]))
+        except NotFoundError:
+            return None
+
+    def add_collaborator(self, repo: str, user: str, permission: str = "write") -> None:
+        """Give a user this permission on a repository, whatever it had before."""
+        self._http.change("PUT", _collaborator(repo, user), json={"permission": permission})
+
+    def remove_collaborator(self, repo: str, user: str) -> None:
+        """Take a user's access away; its assignments in the repository go with it.
+
+        Raises:
+            NotFoundError: The user or the repository is gone.
+        """
+        try:
+            self._http.change("DELETE", _collaborator(repo, user))
+        except ForgeError as error:
+            if error.status == 422:  # noqa: PLR2004 - what forges say of an unknown user here
+                raise NotFoundError(error.method, error.path, error.status, error.message) from None
+            raise
+
+    # Access tokens
+
+    def tokens(self, user: str) -> list[AccessToken]:
+        """List a user's tokens, without their secrets."""
+        return list(self._http.pages(self._tokens(user), AccessToken.from_json))
+
+    def mint_token(self, user: str, name: str, scopes: Iterable[str]) -> AccessToken:
+        """Mint a token, whose secret is in this answer and nowhere else.
+
+        A token that was minted in an attempt whose answer got lost is revoked: nobody knows it.
+
+        Args:
+            user: Whose token.
+            name: A name that the user has no token of yet; a duplicate is refused (400).
+            scopes: What it may do; an unknown scope is refused (400).
+        """
+
+        def revoke_lost() -> None:
+            for token in self.tokens(user):
+                if token.name == name:
+                    self.revoke_token(user, token.id)
+
+        return self._http.post(
+            self._tokens(user),
+            {"name": name, "scopes": sorted(scopes)},
+            AccessToken.from_json,
+            look=revoke_lost,
+        )
+
+    def revoke_token(self, user: str, token_id: int) -> None:
+        """Revoke a token.
+
+        Raises:
+            NotFoundError: It is gone already.
+        """
+        self._http.change("DELETE", f"{self._tokens(user)}/{token_id}")
+
+    def _tokens(self, user: str) -> str:
+        """Return the path of a user's tokens that these credentials may use.
+
+        A token as such only mints at the administrators' path, which came with Forgejo 16.
+        """
+        owner = _admin_user(user) if isinstance(self._auth, Token) else _user(user)
+        return f"{owner}/tokens"
+
+    # Rights, asked for without changing anything
+
+    def may_administer(self, repo: str | None = None) -> None:
+        """Make sure that these credentials may do what an administrator does for Muster.
+
+        A PAT may lack a scope even where its owner is an administrator, and no call lists a PAT's
+        own scopes. So this asks for changes to things that cannot be there: the right is checked
+        before the thing is looked for.
+
+        Args:
+            repo: Also ask for the right to add collaborators there.
+
+        Raises:
+            UnauthorizedError: The forge does not take the credentials.
+            ForbiddenError: They lack the rights; the forge's message names a missing scope.
+        """
+        who = self.whoami()
+        if not who.is_admin:
+            raise ForbiddenError("GET", "/user", 403, f"{who.login} is no administrator")
+        _unless_missing(lambda: self._http.change("PATCH", _admin_user(_NO_USER), json={}))
+        if repo is not None:
+            _unless_missing(lambda: self.remove_collaborator(repo, _NO_USER))
+
+    def may_mint(self, user: str) -> bool:
+        """Tell whether these credentials can mint and revoke tokens of this user.
+
+        Asks for nothing but the revocation of a token that cannot exist, or for the
+        administrators' list.
+        """
+        try:
+            if isinstance(self._auth, Token):
+                self._http.get(self._tokens(user), len, limit=1)
+            else:
+                self.revoke_token(user, _NO_TOKEN)
+        except NotFoundError:
+            return isinstance(self._auth, Basic)
+        except (UnauthorizedError, ForbiddenError):
+            return False
+        return True
+
+
+def _user(name: str) -> str:
+    return f"/users/{_segment(name)}"
+
+
+def _admin_user(name: str) -> str:
+    return f"/admin/users/{_segment(name)}"
+
+
+def _repository(full_name: str) -> str:
+    owner, _, name = full_name.partition("/")
+    return f"/repos/{_segment(owner)}/{_segment(name)}"
+
+
+def _collaborator(repo: str, user: str) -> str:
+    return f"{_repository(repo)}/collaborators/{_segment(user)}"
+
+
+def _segment(name: str) -> str:
+    """Quote a name for a path, whatever it holds: it must never lead to another path."""
+    if name.strip(".") == "":
+        raise ForgeError("", "", None, f"{name!r} is no name that a forge knows")
+    return quote(name, safe="")
+
+
+def _unless_missing(call: Callable[[], R]) -> R | None:
+    try:
+        return call()
+    except NotFoundError:
+        return None

@@ -1,0 +1,53 @@
+"""What can go wrong between Muster and the forge."""
+
+
+class ForgeError(Exception):
+    """The forge refused a call, or could not be asked.
+
+    Its text is for the person at the keyboard and holds no secret.
+
+    Attributes:
+        method: HTTP method of the failed call; empty where no call was made.
+        path: The call's path below ``/api/v1``, without its query.
+        status: HTTP status of the answer; None where there was none.
+        message: The forge's own words, or what kept it from answering.
+        transient: Whether the same call may succeed a little later.
+        retry_after: Seconds that the forge asks to wait before a repetition.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument a fact
+        self,
+        method: str,
+        path: str,
+        status: int | None,
+        message: str,
+        *,
+        advice: str = "",
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.status = status
+        self.message = message
+        self.transient = transient
+        self.retry_after = retry_after
+        said = message if status is None else f"{status} {message}"
+        text = f"{method} {path}: {said}" if method else said
+        super().__init__(f"{text} ({advice})" if advice else text)
+
+
+class ForgeUnreachableError(ForgeError):
+    """No answer: the address, the network, TLS or a timeout."""
+
+
+class UnauthorizedError(ForgeError):
+    """401: the forge does not take these credentials."""
+
+
+class ForbiddenError(ForgeError):
+    """403: these credentials lack the right, or the account may not log in."""
+
+
+class NotFoundError(ForgeError):
+    """404: there is no such thing, or these credentials may not see it."""

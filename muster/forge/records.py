@@ -1,0 +1,119 @@
+"""What the forge tells of users, repositories and tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CATEGORIES = (
+    "activitypub",
+    "admin",
+    "issue",
+    "misc",
+    "notification",
+    "organization",
+    "package",
+    "repository",
+    "user",
+)
+
+
+def normalise_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    """Return the scopes as a forge lists them, ready to be compared.
+
+    `write:x` includes `read:x`; every `write:` together is `all`; `repository` includes Forgejo's
+    `actions`. The rules stand in `models/auth/access_token_scope.go` of Gitea and Forgejo.
+    """
+    everything = {f"write:{category}" for category in _CATEGORIES}
+    granted = set(filter(None, scopes))
+    if "all" in granted:
+        granted |= everything
+    granted -= {scope.replace("write:", "read:") for scope in granted if "write:" in scope}
+    if "write:repository" in granted:
+        granted -= {"write:actions", "read:actions"}
+    elif "read:repository" in granted:
+        granted -= {"read:actions"}
+    if everything <= granted:
+        granted = granted - everything | {"all"}
+    return frozenset(granted)
+
+
+@dataclass(frozen=True)
+class User:
+    """An account. What only administrators may see is empty for others."""
+
+    id: int
+    login: str
+    login_name: str
+    source_id: int
+    full_name: str
+    email: str
+    active: bool
+    is_admin: bool
+    prohibit_login: bool
+    restricted: bool
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """Read what the forge told."""
+        return cls(
+            id=told["id"],
+            login=told["login"],
+            login_name=told.get("login_name", ""),
+            source_id=told.get("source_id", 0),
+            full_name=told.get("full_name", ""),
+            email=told.get("email", ""),
+            active=told.get("active", False),
+            is_admin=told.get("is_admin", False),
+            prohibit_login=told.get("prohibit_login", False),
+            restricted=told.get("restricted", False),
+        )
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository; `full_name` is `owner/name`."""
+
+    id: int
+    full_name: str
+    default_branch: str
+    private: bool
+    archived: bool
+    empty: bool
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """Read what the forge told."""
+        return cls(
+            id=told["id"],
+            full_name=told["full_name"],
+            default_branch=told["default_branch"],
+            private=told["private"],
+            archived=told["archived"],
+            empty=told["empty"],
+        )
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A token; its secret is known only right after minting."""
+
+    id: int
+    name: str
+    scopes: frozenset[str]
+    last_eight: str
+    secret: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """Read what the forge told."""
+        return cls(
+            id=told["id"],
+            name=told["name"],
+            scopes=normalise_scopes(told.get("scopes") or ()),
+            last_eight=told.get("token_last_eight", ""),
+            secret=told.get("sha1") or None,
+        )

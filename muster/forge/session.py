@@ -1,0 +1,73 @@
+"""HTTP sessions that give credentials to the forge and to nobody else."""
+
+from __future__ import annotations
+
+import threading
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+if TYPE_CHECKING:
+    from muster.forge.credentials import Basic, Token
+
+_of_thread = threading.local()
+
+
+class RedirectedError(Exception):
+    """A redirect that is not followed; `target` is where it leads, without a query."""
+
+    def __init__(self, status: int, target: str) -> None:
+        self.status = status
+        self.target = target
+        super().__init__()
+
+
+class Authorization(requests.auth.AuthBase):
+    """Sets our header, or none where nobody speaks; requests then leaves .netrc alone."""
+
+    def __init__(self, auth: Basic | Token | None) -> None:
+        self._auth = auth
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Complete a request, as requests asks of an `AuthBase`."""
+        if self._auth:
+            r.headers["Authorization"] = self._auth.header
+        return r
+
+
+def session() -> requests.Session:
+    """Return this thread's session, whose connections are kept and serve all clients.
+
+    It knows no credentials and keeps no cookies: a forge's cookie could speak for someone else.
+    """
+    found: requests.Session | None = getattr(_of_thread, "session", None)
+    if found is None:
+        found = _of_thread.session = _Session()
+        found.headers.update({"Accept": "application/json", "User-Agent": "muster"})
+        found.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return found
+
+
+class _Session(requests.Session):
+    """Follows redirects on the same host only, and only those that keep the method.
+
+    A forge redirects from the old name of a user or a repository to the new one (307).
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        old, new = urlsplit(resp.url), urlsplit(urljoin(resp.url, target))
+        keeps_method = resp.status_code in {307, 308} or resp.request.method == "GET"
+        if old[:2] != new[:2] or not keeps_method:
+            host = new.netloc.rpartition("@")[2]
+            raise RedirectedError(resp.status_code, f"{new.scheme}://{host}{new.path}")
+        return target
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Keep our header, for the host is the same; requests would look into .netrc here."""
