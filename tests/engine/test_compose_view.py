@@ -94,8 +94,8 @@ class View:
 
     def remove(self) -> None:
         """Remove by name whatever was made, however far it came."""
-        mine = {"label": f"muster.project={self.project}"}
-        for container in self.client.containers.list(all=True, filters=mine):
+        label = f"muster.project={self.project}"
+        for container in self.client.containers.list(all=True, filters={"label": label}):
             container.remove(force=True)
         for service in self.services:
             for mount in service.mounts:
