@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -36,9 +37,18 @@ class Basic:
 
 @dataclass(frozen=True)
 class Token:
-    """An access token."""
+    """An access token.
+
+    Raises:
+        ForgeError: It holds what no token holds, a line's end perhaps.
+    """
 
     token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no header can hold: HTTP libraries quote it in their errors."""
+        if not re.fullmatch(r"[!-~]+", self.token):
+            raise ForgeError("", "", None, "an access token is one word of printable characters")
 
     @property
     def header(self) -> str:
