@@ -1,0 +1,1 @@
+"""The Pulumi resources of a crew, one kind a file."""

@@ -1,0 +1,278 @@
+"""One agent: its bot user, its credentials, its container."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.access_token import AccessToken
+from components.bot_password import BotPassword
+from components.bot_user import BotUser
+from components.env_file import EnvFile
+from components.leftovers import Hooks
+from components.repository_access import RepositoryAccess
+from components.token_sweep import TokenSweep
+from muster import accounts, container, roster
+from muster.compose import Mount
+from muster.project import Project
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a crew's agents share and do not declare themselves.
+
+    Attributes:
+        project: the roster, and what the stack and the machine add to it.
+        network: the Docker network's name.
+        hooks: what is done around a container's create.
+        depends_on: what has to stand before the first bot user.
+    """
+
+    project: Project
+    network: pulumi.Input[str]
+    hooks: Hooks
+    depends_on: Sequence[pulumi.Resource]
+
+
+class Agent(pulumi.ComponentResource):
+    """Everything that one `[agents.X]` section stands for.
+
+    The order in which a rotation happens is the product's promise: new password, new token,
+    proven; then the container is replaced; then the sweep revokes the old token.
+    """
+
+    def __init__(
+        self,
+        settings: roster.Agent,
+        place: Place,
+        *,
+        compose_labels: Mapping[str, str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the agent.
+
+        Args:
+            settings: the agent's section of the roster.
+            place: what it shares with the crew.
+            compose_labels: the labels by which `docker compose` takes its container for its own.
+            opts: the component's options.
+        """
+        super().__init__("muster:index:Agent", settings.name, None, opts)
+        self.settings = settings
+        self._place = place
+        self._service = container.service(place.project, settings)
+
+        self.bot_user = self._bot_user()
+        self.password, self.token = self._credentials()
+        access = RepositoryAccess(
+            settings.name,
+            forge=place.project.forge_url,
+            repository=place.project.roster.repo,
+            user=self.bot_user.id,
+            opts=self._child(),
+        )
+        keep = place.project.roster.muster.keep_volumes
+        volumes = [self._volume(mount, keep=keep) for mount in self._service.mounts[:2]]
+        in_service: list[pulumi.Resource] = [self.token]
+        if settings.enabled:
+            in_service = [self._container(compose_labels, [access, *volumes])]
+        if place.project.roster.muster.env_file is not None:
+            in_service.append(self._env_file(place.project.roster.muster.env_file))
+        TokenSweep(
+            settings.name,
+            forge=place.project.forge_url,
+            user=self.bot_user.id,
+            password=self.password.password,
+            kept=self.token.token_id,
+            opts=self._child(depends_on=in_service),
+        )
+        self.register_outputs({"bot_user": self.bot_user.user, "issued_at": self.token.issued_at})
+
+    def summary(self) -> dict[str, pulumi.Input[object]]:
+        """Return what the stack says of the agent; nothing of it is secret."""
+        settings = self.settings
+        return {
+            "bot_user": self.bot_user.user,
+            "container": self._service.container if settings.enabled else None,
+            "roles": list(settings.roles),
+            "endpoint": settings.base_url or "anthropic",
+            "token_last_eight": self.token.last_eight,
+            "issued_at": self.token.issued_at,
+            "rotation": settings.rotation,
+        }
+
+    def _child(self, **options: object) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)  # type: ignore[arg-type]
+
+    def _bot_user(self) -> BotUser:
+        settings, place = self.settings, self._place
+        return BotUser(
+            settings.name,
+            forge=place.project.forge_url,
+            user=settings.forge_user,
+            mark=accounts.mark_of(place.project.stack, place.project.roster.name, settings.name),
+            full_name=accounts.full_name_of(place.project.roster.name, settings.name),
+            adopt=settings.adopt,
+            opts=self._child(depends_on=place.depends_on),
+        )
+
+    def _credentials(self) -> tuple[BotPassword, AccessToken]:
+        settings, place = self.settings, self._place
+        password = BotPassword(
+            settings.name,
+            forge=place.project.forge_url,
+            user=self.bot_user.id,
+            mark=self.bot_user.mark,
+            rotation=settings.rotation,
+            max_age_days=settings.max_credential_age_days,
+            opts=self._child(),
+        )
+        token = AccessToken(
+            settings.name,
+            forge=place.project.forge_url,
+            user=self.bot_user.id,
+            password=password.password,
+            password_id=password.id,
+            rotation=settings.rotation,
+            max_age_days=settings.max_credential_age_days,
+            opts=self._child(),
+        )
+        return password, token
+
+    @property
+    def _image_id(self) -> str:
+        return self._place.project.images[self.settings.image]
+
+    def _api_key(self) -> pulumi.Input[str]:
+        key = self._place.project.anthropic_api_key
+        if self.settings.base_url is not None or key is None:
+            return self.settings.api_key
+        return pulumi.Output.secret(key)
+
+    def _volume(self, mount: Mount, *, keep: bool) -> docker.Volume:
+        kind = mount.volume.removeprefix(f"{self._service.container}-")
+        return docker.Volume(
+            f"{self.settings.name}-{kind}",
+            name=mount.volume,
+            labels=[
+                docker.VolumeLabelArgs(label=label, value=value)
+                for label, value in sorted(self._service.labels.items())
+            ],
+            opts=self._child(retain_on_delete=keep),
+        )
+
+    def _credential_files(self, mount: Mount) -> docker.Container:
+        """Declare the volume with the credentials, and the container that fills it.
+
+        Docker copies uploads into a container's own layer before it starts, and refuses to where
+        the root is read-only. So they go into a volume, through a container that never starts.
+        """
+        volume = self._volume(mount, keep=False)
+        files = {"forge_token": self.token.token, "anthropic_api_key": self._api_key()}
+        return docker.Container(
+            f"{self.settings.name}-credentials",
+            name=mount.volume,
+            image=self._service.image,
+            start=False,
+            must_run=False,
+            network_mode="none",
+            labels=_labels(self._service.labels),
+            volumes=[
+                docker.ContainerVolumeArgs(volume_name=volume.name, container_path=mount.path)
+            ],
+            uploads=[
+                docker.ContainerUploadArgs(
+                    file=f"{mount.path}/{file}",
+                    content=content,
+                    owner=str(container.AGENT_UID),
+                    group=str(container.AGENT_UID),
+                    permissions="0400",
+                )
+                for file, content in files.items()
+            ],
+            opts=self._child(
+                delete_before_replace=True,
+                replacement_trigger=[self._image_id],
+                hooks=self._place.hooks.container,
+            ),
+        )
+
+    def _credential_variables(self) -> list[pulumi.Output[str]]:
+        return [
+            pulumi.Output.concat("ANTHROPIC_API_KEY=", self._api_key()),
+            pulumi.Output.concat("FORGE_PASS=", self.password.password),
+            pulumi.Output.concat("FORGE_TOKEN=", self.token.token),
+        ]
+
+    def _container(
+        self, compose_labels: Mapping[str, str], depends_on: list[pulumi.Resource]
+    ) -> docker.Container:
+        """Declare the container.
+
+        It follows its credentials by a trigger: Docker is not asked what stands in a volume. The
+        trigger is the id of what fills the volume, for a secret trigger never fires.
+        """
+        service = self._service
+        trigger: list[pulumi.Input[str]] = [self._image_id]
+        variables: list[pulumi.Input[str]] = [*container.lines(service.environment)]
+        if self.settings.credentials == "file":
+            files = self._credential_files(service.mounts[-1])
+            trigger.append(files.id)
+            depends_on = [*depends_on, files]
+        else:
+            variables += self._credential_variables()
+        return docker.Container(
+            self.settings.name,
+            name=service.container,
+            image=service.image,
+            envs=variables,
+            volumes=[
+                docker.ContainerVolumeArgs(
+                    volume_name=mount.volume,
+                    container_path=mount.path,
+                    read_only=mount.read_only,
+                )
+                for mount in service.mounts
+            ],
+            networks_advanced=[
+                docker.ContainerNetworksAdvancedArgs(
+                    name=self._place.network, aliases=[service.name]
+                )
+            ],
+            hosts=[
+                docker.ContainerHostArgs(host=host, ip=ip) for host, ip in service.hosts.items()
+            ],
+            labels=_labels({**service.labels, **compose_labels}),
+            restart=service.restart,
+            memory=service.memory // MEBIBYTE,
+            cpus=str(service.cpus),
+            log_driver=service.log_driver,
+            log_opts=dict(service.log_options),
+            security_opts=list(service.security_options),
+            capabilities=docker.ContainerCapabilitiesArgs(drops=list(service.dropped_capabilities)),
+            opts=self._child(
+                delete_before_replace=True,
+                replacement_trigger=trigger,
+                depends_on=depends_on,
+                hooks=self._place.hooks.limited_container,
+            ),
+        )
+
+    def _env_file(self, path: str) -> EnvFile:
+        user = container.user_upper(self.settings.forge_user)
+        return EnvFile(
+            self.settings.name,
+            path=path,
+            values={
+                f"FORGE_TOKEN_{user}": self.token.token,
+                f"FORGE_PASS_{user}": self.password.password,
+            },
+            opts=self._child(),
+        )
+
+
+def _labels(labels: Mapping[str, str]) -> list[docker.ContainerLabelArgs]:
+    return [docker.ContainerLabelArgs(label=name, value=labels[name]) for name in sorted(labels)]

@@ -1,0 +1,94 @@
+"""The bot user's password."""
+
+import secrets
+
+import pulumi
+from pulumi.dynamic import CreateResult, ReadResult, Resource
+
+from components.provider import ForgeProvider, Props
+from muster.accounts import RESTRICTIONS
+from muster.credentials import is_older_than, new_password, timestamp
+
+
+class BotPasswordProvider(ForgeProvider):
+    """Sets passwords; there is nothing to delete, since the next one supersedes it."""
+
+    replace_on = ("forge", "user")
+
+    def create(self, props: Props) -> CreateResult:
+        """Set a new random password, and in the same call the restrictions of every bot user."""
+        password = new_password()
+        self.forge(props).edit_user(
+            props["user"],
+            login_name=props["mark"],
+            source_id=0,
+            password=password,
+            **RESTRICTIONS,
+        )
+        outs = {**props, "password": password, "issued_at": timestamp()}
+        return CreateResult(f"{props['user']}-{secrets.token_hex(4)}", outs)
+
+    def expiry(self, olds: Props, news: Props) -> list[str]:
+        """Name the age limit where the password has passed it."""
+        return expired(olds, news)
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Report what is recorded: a forge tells nobody a password."""
+        return ReadResult(id_, props)
+
+
+def expired(olds: Props, news: Props) -> list[str]:
+    """Name the input that limits the age of credentials, where those recorded have passed it."""
+    limit = news.get("max_age_days")
+    return ["max_age_days"] if is_older_than(olds["issued_at"], limit) else []
+
+
+class BotPassword(Resource, module="forgejo", name="BotPassword"):
+    """A random password of the bot user: 40 characters, all four classes.
+
+    Replaced when `rotation` changes and when it is older than `max_age_days`.
+    """
+
+    password: pulumi.Output[str]
+    issued_at: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        forge: pulumi.Input[str],
+        user: pulumi.Input[str],
+        mark: pulumi.Input[str],
+        rotation: int,
+        max_age_days: int | None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the password.
+
+        Args:
+            name: the resource's name.
+            forge: the forge's URL, as seen from where Pulumi runs.
+            user: the account's name.
+            mark: the account's mark, which a forge wants again with every change.
+            rotation: another number, another password.
+            max_age_days: an older password is replaced.
+            opts: the resource's options.
+        """
+        super().__init__(
+            BotPasswordProvider(),
+            name,
+            {
+                "forge": forge,
+                "user": user,
+                "mark": mark,
+                "max_age_days": max_age_days,
+                "password": None,
+                "issued_at": None,
+            },
+            pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(
+                    additional_secret_outputs=["password"], replacement_trigger=rotation
+                ),
+                opts,
+            ),
+        )

@@ -1,0 +1,162 @@
+"""The agent's account at the forge."""
+
+import os
+
+import pulumi
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+
+from components.provider import ForgeProvider, Props
+from muster.accounts import RESTRICTIONS, STANDING, email_of, refusal, standing_of
+from muster.credentials import new_password
+from muster.forge import ForgeError, User
+
+PURGE_VARIABLE = "MUSTER_PURGE"
+"""Bot users, comma-separated, that a delete removes with all their issues and pull requests."""
+
+
+class BotUserProvider(ForgeProvider):
+    """Creates, takes back, mends and deactivates bot users."""
+
+    replace_on = ("forge", "user")
+    update_on = ("mark", "full_name")
+    delete_before_replace = True
+
+    def create(self, props: Props) -> CreateResult:
+        """Create the account, or take it back where it carries this agent's mark.
+
+        Nobody knows the password that the account is born with, and `BotPassword` sets the real
+        one together with the restrictions that a forge does not take at birth.
+
+        Raises:
+            ForgeError: the name is reserved, or taken by an account that is not ours.
+        """
+        forge = self.forge(props)
+        name = props["user"]
+        try:
+            user = forge.create_user(
+                name,
+                email=email_of(name),
+                password=new_password(),
+                login_name=props["mark"],
+                full_name=props["full_name"],
+            )
+        except ForgeError as error:
+            existing = forge.user(name)
+            if existing is None:
+                raise
+            if reason := refusal(existing, mark=props["mark"], adopt=props["adopt"]):
+                raise ForgeError(error.method, error.path, error.status, reason) from None
+            user = existing
+            self._mend(user, props)
+        return CreateResult(user.login, _recorded(user, props))
+
+    def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
+        """Set what the account should be, whatever was done to it by hand."""
+        user = self.forge(news).user(id_)
+        if user is None:
+            raise ForgeError(
+                "GET", f"/users/{id_}", 404, "the bot user is gone: pulumi up --refresh"
+            )
+        self._mend(user, news)
+        return UpdateResult({**olds, **_recorded(user, news)})
+
+    def _mend(self, user: User, props: Props) -> None:
+        self.forge(props).edit_user(
+            user.login,
+            login_name=props["mark"],
+            source_id=user.source_id,
+            full_name=props["full_name"],
+            **RESTRICTIONS,
+        )
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Report the account as it is; it is gone only where the forge says 404."""
+        user = self.forge(props).user(id_)
+        if user is None:
+            return ReadResult(None, {})
+        inputs = {
+            "forge": props["forge"],
+            "user": props["user"],
+            "mark": user.login_name,
+            "full_name": user.full_name,
+            "adopt": props["adopt"],
+        }
+        outs = {**inputs, "user_id": user.id, "standing": standing_of(user)}
+        return ReadResult(id_, outs, inputs)
+
+    def drift(self, olds: Props) -> bool:
+        """Tell whether the account is barred, or has rights that a bot user must not have."""
+        return bool(olds["standing"] != STANDING)
+
+    def delete(self, id_: str, props: Props) -> None:
+        """Deactivate the account; its issues, pull requests and comments stay.
+
+        It is purged, with all that it opened, only where `MUSTER_PURGE` names it.
+        """
+        forge = self.forge(props)
+        user = forge.user(id_)
+        if user is None:
+            return
+        if id_ in os.environ.get(PURGE_VARIABLE, "").split(","):
+            forge.purge_user(id_)
+            return
+        forge.edit_user(
+            id_,
+            login_name=user.login_name,
+            source_id=user.source_id,
+            password=new_password(),
+            prohibit_login=True,
+        )
+
+
+def _recorded(user: User, props: Props) -> Props:
+    return {**props, "user_id": user.id, "standing": STANDING}
+
+
+class BotUser(Resource, module="forgejo", name="BotUser"):
+    """A Forgejo account that belongs to one agent.
+
+    Replaced when the name or the forge changes; deleting it deactivates the account.
+    """
+
+    user: pulumi.Output[str]
+    mark: pulumi.Output[str]
+    user_id: pulumi.Output[int]
+    standing: pulumi.Output[dict[str, bool]]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        forge: pulumi.Input[str],
+        user: str,
+        mark: str,
+        full_name: str,
+        adopt: bool,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the account.
+
+        Args:
+            name: the resource's name.
+            forge: the forge's URL, as seen from where Pulumi runs.
+            user: the account's name.
+            mark: what tells the account to be this agent's.
+            full_name: what people see.
+            adopt: take over an account of that name that Muster did not make.
+            opts: the resource's options.
+        """
+        super().__init__(
+            BotUserProvider(),
+            name,
+            {
+                "forge": forge,
+                "user": user,
+                "mark": mark,
+                "full_name": full_name,
+                "adopt": adopt,
+                "user_id": None,
+                "standing": None,
+            },
+            pulumi.ResourceOptions.merge(pulumi.ResourceOptions(delete_before_replace=True), opts),
+        )

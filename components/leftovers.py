@@ -1,0 +1,55 @@
+"""What is done beside Pulumi's own calls to Docker, around a container's or network's create."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from muster.docker import (
+    engine,
+    limit_processes,
+    remove_leftover_container,
+    remove_leftover_network,
+)
+from muster.names import PIDS_LABEL
+
+
+class Hooks:
+    """The resource hooks of one crew.
+
+    The engine killed in a container's create leaves the container, and every later update would
+    fail with "name already in use". So what carries our labels under the name is removed before
+    a create. After it, the limit of processes is set, for which pulumi-docker 5.2 has no input.
+    """
+
+    def __init__(self, docker_host: str | None, labels: Mapping[str, str]) -> None:
+        """Register the hooks for an engine and for what carries these labels."""
+
+        def clear_container(args: pulumi.ResourceHookArgs) -> None:
+            with engine(docker_host) as client:
+                remove_leftover_container(client, _inputs(args)["name"], labels)
+
+        def clear_network(args: pulumi.ResourceHookArgs) -> None:
+            with engine(docker_host) as client:
+                remove_leftover_network(client, _inputs(args)["name"], labels)
+
+        def limit(args: pulumi.ResourceHookArgs) -> None:
+            limits = [
+                label["value"] for label in _inputs(args)["labels"] if label["label"] == PIDS_LABEL
+            ]
+            with engine(docker_host) as client:
+                limit_processes(client, args.id, int(limits[0]))
+
+        cleared = pulumi.ResourceHook("clear-leftover-container", clear_container)
+        limited = pulumi.ResourceHook("limit-processes", limit)
+        self.container = pulumi.ResourceHookBinding(before_create=[cleared])
+        self.limited_container = pulumi.ResourceHookBinding(
+            before_create=[cleared], after_create=[limited]
+        )
+        self.network = pulumi.ResourceHookBinding(
+            before_create=[pulumi.ResourceHook("clear-leftover-network", clear_network)]
+        )
+
+
+def _inputs(args: pulumi.ResourceHookArgs) -> Mapping[str, Any]:
+    return args.new_inputs or {}

@@ -1,0 +1,98 @@
+"""The forge of a stack that brings its own."""
+
+import pulumi
+import pulumi_command as command
+import pulumi_docker as docker
+
+from components.leftovers import Hooks
+from muster import container, names
+from muster.forge import Basic
+from muster.local_forge import ALIAS, DATA_PATH, IMAGE, PORT, container_name, settings
+from muster.roster import Roster
+
+
+class LocalForge(pulumi.ComponentResource):
+    """A forge in a container: its volume, its administrator, the project's repository.
+
+    Agents reach it by name on the project's network, people at a port of this machine's loopback.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        *,
+        stack: str,
+        image_id: str,
+        port: int,
+        network: pulumi.Input[str],
+        administrator: Basic,
+        hooks: Hooks,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the forge.
+
+        Args:
+            roster: the project's roster.
+            stack: the stack's name.
+            image_id: the image; another one replaces the container, and the data stays.
+            port: the port on this machine's loopback.
+            network: the Docker network's name.
+            administrator: the administrator's name and password.
+            hooks: what is done around a container's create.
+            opts: the component's options.
+        """
+        super().__init__("muster:index:LocalForge", roster.name, None, opts)
+        name = container_name(roster.name)
+        labels = names.labels(stack, roster.name)
+        volume = docker.Volume(
+            "forge",
+            name=f"{name}-data",
+            labels=[docker.VolumeLabelArgs(label=k, value=v) for k, v in labels.items()],
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=roster.muster.keep_volumes),
+        )
+        server = docker.Container(
+            "forge",
+            name=name,
+            image=IMAGE,
+            envs=container.lines(settings(port)),
+            ports=[docker.ContainerPortArgs(internal=PORT, external=port, ip="127.0.0.1")],
+            volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=DATA_PATH)],
+            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network, aliases=[ALIAS])],
+            labels=[docker.ContainerLabelArgs(label=k, value=v) for k, v in labels.items()],
+            restart="unless-stopped",
+            log_driver="json-file",
+            log_opts={"max-size": "10m", "max-file": "3"},
+            security_opts=["no-new-privileges:true"],
+            wait=True,
+            wait_timeout=120,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                replacement_trigger=[image_id],
+                hooks=hooks.container,
+            ),
+        )
+        environment: dict[str, pulumi.Input[str]] = {
+            "MUSTER_FORGE_URL": f"http://127.0.0.1:{port}",
+            "FORGE_ADMIN_USER": administrator.user,
+            "FORGE_ADMIN_PASS": pulumi.Output.secret(administrator.password),
+        }
+        account = command.local.Command(
+            "administrator",
+            create="python -m muster.local_forge administrator",
+            environment={**environment, "MUSTER_FORGE_CONTAINER": name},
+            triggers=[volume.id],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[server]),
+        )
+        self.repository = command.local.Command(
+            "repository",
+            create="python -m muster.local_forge repository",
+            environment={
+                **environment,
+                "MUSTER_FORGE_REPOSITORY": roster.repo,
+                "MUSTER_FORGE_BRANCH": roster.primary_branch,
+            },
+            triggers=[volume.id, roster.repo],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+        )
+        self.register_outputs({"container": server.name})

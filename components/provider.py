@@ -1,0 +1,126 @@
+"""What the dynamic providers share: access to the forge, and an end when the engine ends.
+
+The providers are stateless classes at module level, so that a stack's state holds a reference to
+them and no code. **Their module paths and names are a contract**: they stand in users' states.
+"""
+
+import functools
+import logging
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pulumi.dynamic import CheckFailure, CheckResult, ConfigureRequest, DiffResult, ResourceProvider
+from pulumi.runtime import rpc
+
+from muster import administrator
+from muster.forge import Administrator, Basic, Forge, minting_auth
+
+Props = dict[str, Any]
+
+
+class Provider(ResourceProvider):
+    """A provider whose serialized form is a reference, and which ends with the engine.
+
+    `replace_on` names the inputs whose change replaces the resource, `update_on` those whose
+    change updates it in place. Inputs named by neither are carried along.
+    """
+
+    serialize_as_secret_always = False
+    replace_on: tuple[str, ...] = ()
+    update_on: tuple[str, ...] = ()
+    delete_before_replace = False
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Called by the engine's plugin host once per process and provider class."""
+        # The host logs a traceback for every failed call, on top of the engine's own error.
+        logging.getLogger("grpc").setLevel(logging.CRITICAL)
+        _end_with_the_engine()
+        self._config = req.config
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        """Validate the inputs that are known; runs in previews too and changes nothing."""
+        known = {key: value for key, value in news.items() if is_known(value)}
+        return CheckResult(
+            news, [CheckFailure(field, reason) for field, reason in self.failures(known)]
+        )
+
+    def failures(self, _known: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Yield (input, what is wrong with it); resources with rules of their own override it."""
+        return ()
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        """Compare the named inputs, and whatever `drift` finds in the recorded outputs."""
+        replaces = [key for key in self.replace_on if differs(olds.get(key), news.get(key))]
+        replaces += self.expiry(olds, news)
+        updates = [key for key in self.update_on if differs(olds.get(key), news.get(key))]
+        return DiffResult(
+            changes=bool(replaces or updates or self.drift(olds)),
+            replaces=replaces,
+            delete_before_replace=self.delete_before_replace,
+        )
+
+    def drift(self, _olds: Props) -> bool:
+        """Tell whether a refresh recorded that somebody changed the resource by hand."""
+        return False
+
+    def expiry(self, _olds: Props, _news: Props) -> list[str]:
+        """Name the inputs by which the resource has become too old to keep."""
+        return []
+
+
+class ForgeProvider(Provider):
+    """A provider of a resource at a forge, whose URL is the input `forge`."""
+
+    def administrator(self) -> Administrator:
+        """Return the administrator's credentials, of the environment or else of the stack.
+
+        Raises:
+            AdministratorMissing: where neither holds any.
+        """
+        return administrator.find(os.environ, self._config.get)
+
+    def forge(self, props: Props) -> Forge:
+        """Return a client that speaks to the forge as its administrator."""
+        return _client(props["forge"], self.administrator())
+
+    def minting_forge(self, props: Props) -> Forge:
+        """Return a client that may list, mint and revoke the bot user's tokens."""
+        bot = Basic(props["user"], props["password"])
+        return Forge(props["forge"], minting_auth(props["forge"], self.administrator(), bot))
+
+
+@functools.cache
+def _client(url: str, who: Administrator) -> Forge:
+    return Forge(url, who.api)
+
+
+def is_known(value: object) -> bool:
+    """Tell whether the engine knows this value yet: in previews some are still to come."""
+    return value != rpc.UNKNOWN
+
+
+def differs(old: object, new: object) -> bool:
+    """Tell whether an input changes; one that is not known yet may, so it does."""
+    return not is_known(new) or old != new
+
+
+@functools.cache
+def _end_with_the_engine() -> None:
+    """End this process when the engine is gone, and with it any call that is under way.
+
+    An engine that is killed leaves its plugins running, and what they finish later stands in
+    nobody's state. The plugin's standard output is a pipe that the engine reads: its reading end
+    closes when the engine ends, however it ends.
+    """
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)  # errors and hang-ups are always reported
+
+    def wait() -> None:
+        watch.poll()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-the-engine", daemon=True).start()

@@ -1,0 +1,71 @@
+"""The bot user's access to the project's repository."""
+
+import pulumi
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+
+from components.provider import ForgeProvider, Props
+from muster.forge import NotFoundError
+
+PERMISSION = "write"
+
+
+class RepositoryAccessProvider(ForgeProvider):
+    """Makes bot users collaborators, and removes them."""
+
+    replace_on = ("forge", "repository", "user")
+    update_on = ("permission",)
+    delete_before_replace = True
+
+    def create(self, props: Props) -> CreateResult:
+        """Make the bot user a collaborator."""
+        self.forge(props).add_collaborator(props["repository"], props["user"], PERMISSION)
+        return CreateResult(f"{props['repository']}/{props['user']}", props)
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Set the permission again that somebody changed by hand."""
+        self.forge(news).add_collaborator(news["repository"], news["user"], PERMISSION)
+        return UpdateResult({**olds, **news})
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Report the permission that the bot user has; gone where it is no collaborator."""
+        permission = self.forge(props).collaborator_permission(props["repository"], props["user"])
+        if permission is None:
+            return ReadResult(None, {})
+        outs = {**props, "permission": permission}
+        return ReadResult(id_, outs, outs)
+
+    def delete(self, _id: str, props: Props) -> None:
+        """Remove the collaborator; the forge clears what was assigned to it."""
+        try:
+            self.forge(props).remove_collaborator(props["repository"], props["user"])
+        except NotFoundError:
+            return
+
+
+class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
+    """The bot user as a collaborator of the repository, with `write`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        forge: pulumi.Input[str],
+        repository: str,
+        user: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the access.
+
+        Args:
+            name: the resource's name.
+            forge: the forge's URL, as seen from where Pulumi runs.
+            repository: `owner/name`.
+            user: the account's name.
+            opts: the resource's options.
+        """
+        super().__init__(
+            RepositoryAccessProvider(),
+            name,
+            {"forge": forge, "repository": repository, "user": user, "permission": PERMISSION},
+            pulumi.ResourceOptions.merge(pulumi.ResourceOptions(delete_before_replace=True), opts),
+        )

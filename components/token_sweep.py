@@ -1,0 +1,79 @@
+"""The end of every token of ours that is no longer in service."""
+
+from collections.abc import Container
+
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, UpdateResult
+
+from components.provider import ForgeProvider, Props
+from muster.credentials import is_ours
+from muster.forge import NotFoundError
+
+
+class TokenSweepProvider(ForgeProvider):
+    """Revokes the tokens of ours on an account, all but the one that is kept.
+
+    In a run that rotates, the engine asks the live token only for `check` and `create`. So the
+    old token, and what a killed engine left, is revoked here: after the container was swapped,
+    and on destroy before everything else, while the password is still the current one.
+    """
+
+    replace_on = ("forge", "user")
+    update_on = ("kept", "password")
+
+    def create(self, props: Props) -> CreateResult:
+        """Revoke what is not kept."""
+        self._sweep(props, keep={props["kept"]})
+        return CreateResult(f"{props['user']}-sweep", props)
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Revoke what is no longer kept."""
+        self._sweep(news, keep={news["kept"]})
+        return UpdateResult({**olds, **news})
+
+    def delete(self, _id: str, props: Props) -> None:
+        """Revoke the kept token too: the agent is being fired."""
+        try:
+            self._sweep(props, keep=())
+        except NotFoundError:
+            return
+
+    def _sweep(self, props: Props, keep: Container[int]) -> None:
+        forge = self.minting_forge(props)
+        for token in forge.tokens(props["user"]):
+            if is_ours(token.name) and token.id not in keep:
+                try:
+                    forge.revoke_token(props["user"], token.id)
+                except NotFoundError:
+                    continue
+
+
+class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
+    """Holds that of Muster's tokens on an account only the one in service works."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        forge: pulumi.Input[str],
+        user: pulumi.Input[str],
+        password: pulumi.Input[str],
+        kept: pulumi.Input[int],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the sweep; it has to depend on whatever uses the kept token.
+
+        Args:
+            name: the resource's name.
+            forge: the forge's URL, as seen from where Pulumi runs.
+            user: the account's name.
+            password: the account's current password, by which strict forges revoke.
+            kept: the id of the token in service.
+            opts: the resource's options.
+        """
+        super().__init__(
+            TokenSweepProvider(),
+            name,
+            {"forge": forge, "user": user, "password": password, "kept": kept},
+            opts,
+        )

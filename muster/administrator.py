@@ -1,0 +1,45 @@
+"""Where the forge administrator's credentials come from."""
+
+from collections.abc import Callable, Mapping
+
+from muster.forge import Administrator
+
+CONFIGURATION = {
+    "FORGE_ADMIN_USER": "forgeAdminUser",
+    "FORGE_ADMIN_PASS": "forgeAdminPass",
+    "FORGE_ADMIN_PAT": "forgeAdminPat",
+}
+"""The environment's variables, and the stack configuration's keys that stand in for them."""
+
+
+class AdministratorMissingError(Exception):
+    """Neither the environment nor the stack configuration names an administrator."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no credentials of the forge's administrator: set FORGE_ADMIN_USER and "
+            "FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT, in the environment, or keep them in the stack: "
+            "pulumi config set forgeAdminUser NAME; pulumi config set --secret forgeAdminPass"
+        )
+
+
+def find(
+    environment: Mapping[str, str], configuration: Callable[[str], str | None]
+) -> Administrator:
+    """Return the administrator's credentials: the environment's, else the stack configuration's.
+
+    Raises:
+        AdministratorMissingError: where neither holds any.
+        ForgeError: where one of user and password is set without the other.
+    """
+    configured = {
+        variable: value
+        for variable, key in CONFIGURATION.items()
+        if (value := configuration(key)) is not None
+    }
+    found = Administrator.from_environment(environment) or Administrator.from_environment(
+        configured
+    )
+    if found is None:
+        raise AdministratorMissingError
+    return found

@@ -1,0 +1,79 @@
+"""What an agent's container is called, sees and carries: plain values, no Docker."""
+
+from collections.abc import Mapping
+
+from muster.compose import Mount, Service
+from muster.names import PIDS_LABEL, container_name, labels, service_name
+from muster.project import Project
+from muster.roster import Agent
+
+DATA_PATH = "/home/agent/data"
+REPOS_PATH = "/home/agent/repos"
+CREDENTIALS_PATH = "/run/secrets/muster"
+AGENT_UID = 1000
+"""The agent's user in the image, who alone may read the credentials."""
+
+_QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_TELEMETRY": "1",
+}
+"""Claude Code's switches against telemetry and other calls home."""
+
+
+def user_upper(forge_user: str) -> str:
+    """Return the bot user's name as it stands in variables' names."""
+    return forge_user.upper().replace("-", "_")
+
+
+def service(project: Project, agent: Agent) -> Service:
+    """Return an agent's container, without what is secret."""
+    name = container_name(project.roster.name, agent.name)
+    mounts = [Mount(f"{name}-data", DATA_PATH), Mount(f"{name}-repos", REPOS_PATH)]
+    if agent.credentials == "file":
+        mounts.append(Mount(f"{name}-credentials", CREDENTIALS_PATH, read_only=True))
+    return Service(
+        name=service_name(agent.name),
+        container=name,
+        image=agent.image,
+        environment=environment(project, agent),
+        mounts=mounts,
+        labels=labels(project.stack, project.roster.name, agent.name)
+        | {PIDS_LABEL: str(agent.pids)},
+        memory=agent.memory_bytes,
+        cpus=agent.cpus,
+        pids=agent.pids,
+    )
+
+
+def environment(project: Project, agent: Agent) -> dict[str, str]:
+    """Return the agent's environment, without credentials."""
+    roster = project.roster
+    variables = {
+        **_QUIET,
+        "AGENT_NAME": agent.name,
+        "AGENT_ROLES": ",".join(agent.roles),
+        "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": str(agent.compact_pct),
+        "FORGE_REPO": roster.repo,
+        "FORGE_URL": project.internal_forge_url,
+        "POLL_INTERVAL": str(agent.poll_interval),
+        "PRIMARY_BRANCH": roster.primary_branch,
+        "PROJECT_NAME": roster.name,
+        f"FORGE_BOT_USER_{user_upper(agent.forge_user)}": agent.forge_user,
+    }
+    if agent.base_url:
+        variables["ANTHROPIC_BASE_URL"] = agent.base_url
+    if agent.model:
+        variables["CLAUDE_MODEL"] = agent.model
+    if agent.formula:
+        variables["AGENT_FORMULA"] = agent.formula
+    if agent.credentials == "file":
+        variables["FORGE_TOKEN_FILE"] = f"{CREDENTIALS_PATH}/forge_token"
+        variables["ANTHROPIC_API_KEY_FILE"] = f"{CREDENTIALS_PATH}/anthropic_api_key"
+    return variables
+
+
+def lines(variables: Mapping[str, str]) -> list[str]:
+    """Return an environment as Docker lists it, sorted, so that diffs are quiet."""
+    return [f"{name}={variables[name]}" for name in sorted(variables)]

@@ -1,0 +1,113 @@
+"""The few things that Muster asks the Docker engine itself; the rest goes through Pulumi."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import docker
+import docker.errors
+import requests
+
+
+class DockerError(Exception):
+    """Docker does not answer, or refuses; the message is for the person at the keyboard."""
+
+
+@contextmanager
+def engine(host: str | None) -> Iterator[docker.DockerClient]:
+    """Connect to the engine at `host`, or to the one that the environment names.
+
+    Raises:
+        DockerError: no engine answers.
+    """
+    where = host or "the local Docker engine"
+    try:
+        client = (
+            docker.DockerClient(base_url=host, use_ssh_client=host.startswith("ssh://"))
+            if host
+            else docker.from_env()
+        )
+        client.ping()
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise DockerError(
+            f"Docker is unreachable ({where}): {error}. Start it, or name another with "
+            "[muster] docker_host"
+        ) from None
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def image_id(client: docker.DockerClient, image: str) -> str:
+    """Return the id of an image, pulled first where this engine does not have it.
+
+    Raises:
+        DockerError: the image is neither here nor to be had.
+    """
+    try:
+        return str(client.images.get(image).id)
+    except docker.errors.ImageNotFound:
+        pass
+    try:
+        return str(client.images.pull(image, tag=None if ":" in image else "latest").id)
+    except docker.errors.APIError as error:
+        raise DockerError(
+            f"image {image} is neither on this engine nor to be pulled: {error.explanation}. "
+            "Build it (make setup builds muster-agent), or name another image in the roster"
+        ) from None
+
+
+def container_labels(client: docker.DockerClient, name: str) -> dict[str, str] | None:
+    """Return the labels of the container of that name, None where there is none."""
+    try:
+        return dict(client.containers.get(name).labels)
+    except docker.errors.NotFound:
+        return None
+
+
+def remove_leftover_container(
+    client: docker.DockerClient, name: str, labels: Mapping[str, str]
+) -> None:
+    """Remove a container of that name, where it carries all of these labels.
+
+    A killed engine leaves the container that it was creating, and Pulumi knows nothing of it.
+
+    Raises:
+        DockerError: the container is somebody else's.
+    """
+    found = container_labels(client, name)
+    if found is None:
+        return
+    if not labels.items() <= found.items():
+        raise DockerError(
+            f"a container named {name} exists and is not this stack's: remove or rename it, "
+            "or give the project another name"
+        )
+    client.containers.get(name).remove(force=True)
+
+
+def remove_leftover_network(
+    client: docker.DockerClient, name: str, labels: Mapping[str, str]
+) -> None:
+    """Remove networks of that name that carry all of these labels and hold no container.
+
+    Raises:
+        DockerError: the network is somebody else's.
+    """
+    for network in client.networks.list(names=[name]):
+        if network.name != name:
+            continue
+        if not labels.items() <= network.attrs["Labels"].items():
+            raise DockerError(
+                f"a network named {name} exists and is not this stack's: join it with "
+                f'[muster] network = "{name}", or remove it'
+            )
+        network.remove()
+
+
+def limit_processes(client: docker.DockerClient, container_id: str, pids: int) -> None:
+    """Limit the number of processes of a container; pulumi-docker 5.2 has no option for it."""
+    api = client.api
+    url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/update"
+    response = api.post(url, json={"PidsLimit": pids})  # docker 7.2 has no argument for it
+    response.raise_for_status()

@@ -1,0 +1,28 @@
+"""What Muster calls the things it makes in Docker, and the labels by which it knows them."""
+
+PROJECT_LABEL = "muster.project"
+STACK_LABEL = "muster.stack"
+AGENT_LABEL = "muster.agent"
+PIDS_LABEL = "muster.pids"
+"""The limit of processes, which Docker is told after the container's create."""
+
+
+def service_name(agent: str) -> str:
+    """Return the agent's compose service and network alias."""
+    return f"agents-{agent}"
+
+
+def container_name(project: str, agent: str) -> str:
+    """Return the container's name; its volumes' names begin with it."""
+    return f"{project}-{service_name(agent)}"
+
+
+def network_name(project: str) -> str:
+    """Return the name of the network that is made for a project without one."""
+    return f"muster-{project}"
+
+
+def labels(stack: str, project: str, agent: str | None = None) -> dict[str, str]:
+    """Return the labels by which Muster knows what it made."""
+    ours = {PROJECT_LABEL: project, STACK_LABEL: stack}
+    return ours if agent is None else ours | {AGENT_LABEL: agent}

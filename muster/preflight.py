@@ -1,0 +1,148 @@
+"""The look before the first change: everything that can be asked without changing anything.
+
+An `up` without a preview interleaves checks with changes, so the program itself asks first, in
+previews and in updates.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import docker
+
+from muster import local_forge
+from muster.accounts import mark_of, refusal
+from muster.docker import DockerError, container_labels, engine, image_id
+from muster.forge import Administrator, Forge, ForgeError, User, minting_obstacle
+from muster.names import STACK_LABEL, container_name
+from muster.roster import Roster
+
+MANY_USERS = 500
+"""From so many accounts on a forge, each bot user is asked for by name."""
+
+
+class PreflightError(Exception):
+    """Something that an update needs is missing; each problem is a line for the user."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def inspect(
+    roster: Roster,
+    stack: str,
+    *,
+    forge_url: str,
+    administrator: Administrator,
+    anthropic_api_key: str | None,
+) -> dict[str, str]:
+    """Ask Docker and the forge for all that an update needs.
+
+    Returns:
+        The id of each image in use.
+
+    Raises:
+        PreflightError: with every problem that was found.
+    """
+    problems = list(_missing_keys(roster, anthropic_api_key))
+    if roster.muster.local_forge and administrator.basic is None:
+        problems.append(
+            "a local forge needs an administrator's name and password: "
+            "set FORGE_ADMIN_USER and FORGE_ADMIN_PASS"
+        )
+    images: dict[str, str] = {}
+    try:
+        with engine(roster.muster.docker_host) as client:
+            images, missing = _images(client, roster)
+            problems += missing
+            problems += _foreign_containers(client, roster, stack)
+    except DockerError as error:
+        problems.append(str(error))
+    problems += _forge_problems(roster, stack, forge_url, administrator)
+    if problems:
+        raise PreflightError(problems)
+    return images
+
+
+def _missing_keys(roster: Roster, anthropic_api_key: str | None) -> Iterator[str]:
+    for agent in roster.agents.values():
+        if agent.base_url is None and not anthropic_api_key:
+            yield (
+                f'{roster.path}: agent "{agent.name}" uses the Anthropic API and there is no key: '
+                "set ANTHROPIC_API_KEY, or keep it in the stack: "
+                "pulumi config set --secret anthropicApiKey; or give the agent a base_url"
+            )
+
+
+def _images(client: docker.DockerClient, roster: Roster) -> tuple[dict[str, str], list[str]]:
+    wanted = {agent.image for agent in roster.agents.values()}
+    if roster.muster.local_forge:
+        wanted.add(local_forge.IMAGE)
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for image in sorted(wanted):
+        try:
+            found[image] = image_id(client, image)
+        except DockerError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def _foreign_containers(client: docker.DockerClient, roster: Roster, stack: str) -> Iterator[str]:
+    for agent in roster.agents.values():
+        name = container_name(roster.name, agent.name)
+        labels = container_labels(client, name)
+        if labels is not None and labels.get(STACK_LABEL) != stack:
+            yield (
+                f'{roster.path}: agent "{agent.name}": a container named {name} exists and is not '
+                "this stack's: give the project another name, or remove the container"
+            )
+
+
+def _forge_problems(
+    roster: Roster, stack: str, url: str, administrator: Administrator
+) -> Iterator[str]:
+    if roster.muster.local_forge and not _answers(url):
+        return  # it does not exist yet: what cannot be asked yet is not asked
+    forge = Forge(url, administrator.api)
+    try:
+        forge.may_administer(roster.repo)
+        if obstacle := minting_obstacle(url, administrator):
+            yield f"forge {url}: {obstacle}"
+        if not roster.muster.local_forge and forge.repository(roster.repo) is None:
+            yield (
+                f"{roster.path}: repo: the forge at {url} has no repository {roster.repo}: "
+                "create it, or correct repo"
+            )
+        yield from _refused_accounts(forge, roster, stack)
+    except ForgeError as error:
+        yield f"forge {url}: {error}"
+
+
+def _answers(url: str) -> bool:
+    try:
+        Forge(url, None, patience=0).version()
+    except ForgeError:
+        return False
+    return True
+
+
+def _refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[str]:
+    existing = _accounts(forge, [agent.forge_user for agent in roster.agents.values()])
+    for agent in roster.agents.values():
+        user = existing.get(agent.forge_user.lower())
+        mark = mark_of(stack, roster.name, agent.name)
+        if user and (reason := refusal(user, mark=mark, adopt=agent.adopt)):
+            yield f'{roster.path}: agent "{agent.name}", forge_user: {reason}'
+
+
+def _accounts(forge: Forge, names: list[str]) -> dict[str, User]:
+    """Return the accounts of these names that exist, by name in lower case.
+
+    A forge lists 50 accounts a call, so listing them all costs a crew less than asking for each,
+    as long as the forge is not a large one.
+    """
+    users = list(itertools.islice(forge.users(), MANY_USERS))
+    if len(users) == MANY_USERS:
+        users = [user for name in names if (user := forge.user(name))]
+    return {user.login.lower(): user for user in users}

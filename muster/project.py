@@ -1,0 +1,84 @@
+"""A project as the program sees it: the roster, and what the stack and the machine add to it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from muster import administrator, local_forge, names, preflight
+from muster.forge import Administrator
+from muster.roster import Roster, load
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a crew is made from.
+
+    Attributes:
+        stack: the stack's name.
+        roster: the project's roster.
+        administrator: the forge administrator's credentials.
+        anthropic_api_key: the key of agents that use the Anthropic API, where there is one.
+        forge_port: the local forge's port on this machine's loopback.
+        images: the id of each image in use.
+    """
+
+    stack: str
+    roster: Roster
+    administrator: Administrator
+    anthropic_api_key: str | None
+    forge_port: int
+    images: Mapping[str, str]
+
+    @property
+    def forge_url(self) -> str:
+        """The forge, as seen from where Pulumi runs."""
+        return _forge_url(self.roster, self.forge_port)
+
+    @property
+    def internal_forge_url(self) -> str:
+        """The forge, as seen from inside the containers."""
+        if self.roster.muster.local_forge:
+            return local_forge.internal_url()
+        return str(self.roster.forge_url_inside)
+
+    @property
+    def network(self) -> str:
+        """The Docker network's name."""
+        return self.roster.muster.network or names.network_name(self.roster.name)
+
+
+def find(
+    stack: str,
+    environment: Mapping[str, str],
+    configuration: Callable[[str], str | None],
+) -> Project:
+    """Read the stack's roster, and look at everything that an update needs.
+
+    Args:
+        stack: the stack's name, which selects `stacks/<stack>.toml`.
+        environment: the environment's variables; they win over the configuration.
+        configuration: the stack configuration's values by key, None where there is none.
+
+    Raises:
+        RosterError: the roster is missing or wrong.
+        AdministratorMissingError: no credentials of the forge's administrator.
+        PreflightError: something that an update needs is missing.
+    """
+    roster = load(Path(configuration("roster") or f"stacks/{stack}.toml"))
+    who = administrator.find(environment, configuration)
+    key = environment.get("ANTHROPIC_API_KEY") or configuration("anthropicApiKey")
+    port = int(configuration("forgePort") or local_forge.PORT)
+    images = preflight.inspect(
+        roster,
+        stack,
+        forge_url=_forge_url(roster, port),
+        administrator=who,
+        anthropic_api_key=key,
+    )
+    return Project(stack, roster, who, key, port, images)
+
+
+def _forge_url(roster: Roster, port: int) -> str:
+    if roster.muster.local_forge:
+        return local_forge.url(port)
+    return str(roster.forge_url)

@@ -1,0 +1,65 @@
+"""What tests ask of a forge in a bot user's name, and how they wait."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+
+def api_status(url: str, token: str, path: str = "/user") -> int:
+    """Return the status with which the forge answers a token."""
+    return requests.get(
+        f"{url}/api/v1{path}", headers={"Authorization": f"token {token}"}, timeout=30
+    ).status_code
+
+
+def password_status(url: str, user: str, password: str) -> int:
+    """Return the status with which the forge answers a password."""
+    return requests.get(f"{url}/api/v1/user", auth=(user, password), timeout=30).status_code
+
+
+def git_works(url: str, repo: str, user: str, secret: str, folder: Path) -> bool:
+    """Tell whether git reads the repository with this secret as the password.
+
+    A barred user is refused with status 200 and an HTML page: only git's result tells.
+    """
+    host = url.removeprefix("http://")
+    done = subprocess.run(
+        ["git", "ls-remote", f"http://{user}@{host}/{repo}.git"],
+        cwd=folder,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "HOME": str(folder),
+            **_answer(folder, secret),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode == 0 and "refs/heads" in done.stdout
+
+
+def _answer(folder: Path, secret: str) -> dict[str, str]:
+    """Return git's environment with a helper that answers with the secret."""
+    helper = folder / "askpass"
+    helper.write_text('#!/bin/sh\nprintf %s "$GIT_SECRET"\n')
+    helper.chmod(0o700)
+    return {"GIT_ASKPASS": str(helper), "GIT_SECRET": secret}
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition.
+
+    Raises:
+        TimeoutError: it did not hold within so many seconds.
+    """
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds} s: {holds}")
+        time.sleep(0.1)

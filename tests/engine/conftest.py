@@ -1,0 +1,63 @@
+"""A real forge, a real engine and real Docker for every test, each with its own names."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from forge_server import ForgeServer
+from workplace import Workplace
+
+from muster.forge import Administrator, Forge
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[docker.DockerClient]:
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def server(docker_client: docker.DockerClient) -> Iterator[ForgeServer]:
+    """A forge in a container of its own, for all tests of a run."""
+    with ForgeServer(docker_client) as started:
+        yield started
+
+
+@pytest.fixture
+def forge_url(server: ForgeServer) -> str:
+    return server.url
+
+
+@pytest.fixture
+def administrator(server: ForgeServer) -> Administrator:
+    return server.administrator
+
+
+@pytest.fixture
+def forge(server: ForgeServer) -> Forge:
+    """The forge, spoken to with the administrator's name and password."""
+    return Forge(server.url, server.administrator.basic)
+
+
+@pytest.fixture
+def workplace(
+    server: ForgeServer, docker_client: docker.DockerClient, tmp_path: Path
+) -> Iterator[Workplace]:
+    """A project of its own: folder, state, repository, stack; nothing of it is left behind."""
+    with Workplace(tmp_path, server, docker_client, f"t{secrets.token_hex(3)}") as made:
+        yield made
+
+
+@pytest.fixture
+def second_workplace(
+    server: ForgeServer,
+    docker_client: docker.DockerClient,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Workplace]:
+    """A second project beside the first."""
+    folder = tmp_path_factory.mktemp("second")
+    with Workplace(folder, server, docker_client, f"t{secrets.token_hex(3)}") as made:
+        yield made

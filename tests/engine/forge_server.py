@@ -1,0 +1,55 @@
+"""The forge that the tests talk to: the same image that a local forge runs."""
+
+import secrets
+from types import TracebackType
+from typing import Self
+
+import docker
+
+from muster import local_forge
+from muster.credentials import new_password
+from muster.forge import Administrator, Basic, Forge
+
+
+class ForgeServer:
+    """A forge container with an administrator who has a password and a PAT.
+
+    Attributes:
+        url: the forge, as seen from this machine.
+        internal_url: the forge, as seen from containers on `network`.
+        network: a Docker network that the forge is on.
+        administrator: name, password and PAT.
+    """
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self.client = client
+        self.network = f"muster-test-{secrets.token_hex(4)}"
+        self.internal_url = f"http://{self.network}:{local_forge.PORT}"
+
+    def __enter__(self) -> Self:
+        self._network = self.client.networks.create(self.network)
+        self._container = self.client.containers.run(
+            local_forge.IMAGE,
+            name=self.network,
+            detach=True,
+            network=self.network,
+            environment=local_forge.settings(local_forge.PORT),
+            ports={f"{local_forge.PORT}/tcp": ("127.0.0.1", None)},
+        )
+        self._container.reload()
+        port = self._container.ports[f"{local_forge.PORT}/tcp"][0]["HostPort"]
+        self.url = f"http://127.0.0.1:{port}"
+        basic = Basic("keeper", new_password())
+        local_forge.make_administrator(self.network, self.url, basic)
+        pat = Forge(self.url, basic).mint_token(basic.user, "tests", ["all"])
+        self.administrator = Administrator(basic.user, basic.password, pat.secret)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._container.remove(force=True, v=True)
+        self._network.remove()

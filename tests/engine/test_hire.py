@@ -1,0 +1,40 @@
+"""Hiring: `pulumi up` turns a roster into a working crew."""
+
+import json
+from pathlib import Path
+
+from asking import api_status, git_works, wait_until
+from workplace import Workplace
+
+
+def test_hiring_gives_an_agent_a_working_user_token_and_container(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+
+    user = workplace.forge.user(workplace.user("dev-qwen"))
+    assert user is not None
+    assert user.restricted
+    token = workplace.token("dev-qwen")
+    assert api_status(workplace.server.url, token) == 200
+    assert git_works(workplace.server.url, workplace.repo, user.login, token, tmp_path)
+    container = workplace.container("dev-qwen")
+
+    def proven() -> bool:
+        cycles = [json.loads(line) for line in container.logs().decode().splitlines()]
+        return any(cycle["forge"]["status"] == 200 for cycle in cycles)
+
+    wait_until(proven)
+
+
+def test_a_second_up_changes_nothing_and_its_preview_is_empty(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen") + workplace.agent("review-qwen"))
+    workplace.up()
+    before = workplace.container("dev-qwen").id
+
+    assert workplace.preview("--expect-no-changes") == {}
+    printed = workplace.up("--expect-no-changes")
+
+    assert workplace.container("dev-qwen").id == before
+    assert "unchanged" in printed

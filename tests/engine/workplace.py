@@ -1,0 +1,187 @@
+"""A project folder in which a test runs `pulumi` as a user would."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+from forge_server import ForgeServer
+
+from muster.accounts import mark_of
+from muster.forge import Forge
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("__main__.py", "components", "muster")
+
+
+class Failed(Exception):  # noqa: N818 - reads as what happened
+    """`pulumi` ended with an error; the text is all that it printed."""
+
+
+class Workplace:
+    """One project: its folder, state, repository and stack.
+
+    Attributes:
+        name: the project's and the stack's name.
+        folder: where `pulumi` runs.
+        repo: the project's repository, `owner/name`.
+        environment: what `pulumi` sees.
+    """
+
+    def __init__(
+        self, folder: Path, server: ForgeServer, client: docker.DockerClient, name: str
+    ) -> None:
+        self.folder, self.server, self.client, self.name = folder, server, client, name
+        self.repo = f"keeper/{name}"
+        self.forge = Forge(server.url, server.administrator.basic)
+        self.environment = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "only for this test",
+            "FORGE_ADMIN_USER": str(server.administrator.user),
+            "FORGE_ADMIN_PASS": str(server.administrator.password),
+            "FORGE_ADMIN_PAT": str(server.administrator.pat),
+        }
+        self.environment.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
+
+    def __enter__(self) -> Self:
+        for part in PARTS:
+            (self.folder / part).symlink_to(ROOT / part)
+        project = (ROOT / "Pulumi.yaml").read_text()
+        (self.folder / "Pulumi.yaml").write_text(project)
+        (self.folder / "stacks").mkdir()
+        (self.folder / "state").mkdir()
+        self.forge.create_repository("keeper", self.name, default_branch="main")
+        self.pulumi("stack", "init", self.name)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove by name whatever the test made, however far it came."""
+        mine = {"filters": {"label": f"muster.project={self.name}"}}
+        for container in self.client.containers.list(all=True, **mine):
+            container.remove(force=True)
+        for volume in self.client.volumes.list(**mine):
+            volume.remove()
+        for network in self.client.networks.list(**mine):
+            network.remove()
+        for user in list(self.forge.users()):
+            if user.login_name.startswith(mark_of(self.name, self.name, "")):
+                self.forge.purge_user(user.login)
+
+    def roster(self, agents: str, muster: str = "", **top: str) -> None:
+        """Write the roster: `agents` is TOML, `muster` more lines of `[muster]`."""
+        values = {
+            "name": self.name,
+            "repo": self.repo,
+            "forge_url": self.server.url,
+            **top,
+        }
+        head = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+        settings = (
+            f"[muster]\nnetwork = {json.dumps(self.server.network)}\n"
+            f"forge_internal_url = {json.dumps(self.server.internal_url)}\n{muster}\n"
+        )
+        self.roster_path.write_text(f"{head}\n\n{settings}\n{agents}\n")
+
+    @property
+    def roster_path(self) -> Path:
+        return self.folder / "stacks" / f"{self.name}.toml"
+
+    def agent(self, name: str, **fields: object) -> str:
+        """Return a section for an agent whose bot user carries the project's name."""
+        values = {
+            "base_url": "http://host.docker.internal:8081",
+            "model": "a-model",
+            "forge_user": self.user(name),
+            "poll_interval": 1,
+            **fields,
+        }
+        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        return "\n".join([f"[agents.{name}]", *lines, ""])
+
+    def user(self, agent: str) -> str:
+        return f"{self.name}-{agent}"
+
+    def pulumi(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, expect: int = 0
+    ) -> str:
+        """Run `pulumi`; return what it printed.
+
+        Raises:
+            Failed: it ended with another exit code than `expect`.
+        """
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive", "--color=never"],
+            cwd=self.folder,
+            env={**self.environment, **(environment or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        printed = done.stdout + done.stderr
+        if done.returncode != expect:
+            raise Failed(f"pulumi {' '.join(arguments)}: {done.returncode}\n{printed}")
+        return printed
+
+    def up(self, *options: str, **how: Any) -> str:  # noqa: ANN401 - as `pulumi`
+        return self.pulumi("up", "--yes", "--skip-preview", *options, **how)
+
+    def destroy(self, *options: str, **how: Any) -> str:  # noqa: ANN401 - as `pulumi`
+        return self.pulumi("destroy", "--yes", "--skip-preview", *options, **how)
+
+    def preview(self, *options: str) -> dict[str, list[str]]:
+        """Return what a preview would do: for each operation but `same`, the resources."""
+        printed = self.pulumi("preview", "--json", *options)
+        steps: dict[str, list[str]] = {}
+        for step in json.loads(printed[printed.index("{") :]).get("steps", []):
+            if step["op"] != "same":
+                steps.setdefault(step["op"], []).append(_short(step["urn"]))
+        return steps
+
+    def outputs(self) -> dict[str, Any]:
+        return dict(json.loads(self.pulumi("stack", "output", "--json")))
+
+    def state(self, *, secrets: bool = False) -> list[dict[str, Any]]:
+        """Return the resources in the stack's state."""
+        options = ["--show-secrets"] if secrets else []
+        exported = json.loads(self.pulumi("stack", "export", *options))
+        return list(exported["deployment"].get("resources", []))
+
+    def resource(self, kind: str, name: str) -> dict[str, Any]:
+        """Return a resource of the state, its secrets in plain text."""
+        for resource in self.state(secrets=True):
+            if resource["urn"].endswith(f"{kind}::{name}"):
+                return resource
+        raise LookupError(f"{kind} {name}")
+
+    def token(self, agent: str) -> str:
+        return _plain(self.resource("AccessToken", agent)["outputs"]["token"])
+
+    def password(self, agent: str) -> str:
+        return _plain(self.resource("BotPassword", agent)["outputs"]["password"])
+
+    def container(self, agent: str) -> Any:  # noqa: ANN401 - docker has no types
+        return self.client.containers.get(f"{self.name}-agents-{agent}")
+
+    def volumes(self) -> set[str]:
+        found = self.client.volumes.list(filters={"label": f"muster.project={self.name}"})
+        return {volume.name.removeprefix(f"{self.name}-") for volume in found}
+
+
+def _plain(value: Any) -> str:  # noqa: ANN401 - JSON
+    return str(json.loads(value["plaintext"]) if isinstance(value, dict) else value)
+
+
+def _short(urn: str) -> str:
+    kind, name = urn.split("::")[-2:]
+    return f"{kind.split('$')[-1].split(':')[-1]} {name}"
