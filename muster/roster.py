@@ -1,0 +1,351 @@
+"""The roster: a project's crew, written down in one TOML file.
+
+An unmodified disinto `projects/<name>.toml` is a valid roster: keys and tables of the factory's
+are left alone, and what the factory leaves empty counts as left out. Editors that know Taplo
+complete and check a roster that begins with
+
+    #:schema ../muster/roster.schema.json
+
+`muster.schema` makes that schema.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
+from pydantic_core import ErrorDetails
+
+from muster import problems, rules, toml_file
+from muster.problems import Problem, RosterError
+from muster.toml_file import Place
+
+__all__ = ["Agent", "Muster", "Problem", "Roster", "RosterError", "load"]
+
+SCHEDULE = "schedule"
+"""`[agents.schedule]` is the factory's, and no agent."""
+
+FACTORY_KEYS = {"context_window", "harness"}
+"""What newer disintos write for an agent beside the fields that Muster knows; left alone."""
+
+_Finding = tuple[Place, str]
+
+_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=True)
+
+_HTTP: JsonDict = {"pattern": "^(https?://.+)?$"}
+
+# disinto writes "" for an endpoint and a model that an agent does not have.
+_empty_is_none = BeforeValidator(lambda value: None if value == "" else value)
+
+Name = Annotated[
+    str,
+    AfterValidator(rules.name),
+    Field(json_schema_extra={"pattern": rules.NAME_PATTERN, "maxLength": rules.NAME_LENGTH}),
+]
+Url = Annotated[str, AfterValidator(rules.url), Field(json_schema_extra=_HTTP)]
+UrlInside = Annotated[str, AfterValidator(rules.url_inside), Field(json_schema_extra=_HTTP)]
+NotBlank = Annotated[str, AfterValidator(rules.not_blank)]
+
+
+class ContainerSettings(BaseModel):
+    """What a container runs and may use. Agents take what they leave out from `[muster]`."""
+
+    model_config = _STRICT
+
+    image: Annotated[str, AfterValidator(rules.image)] = Field(
+        default="muster-agent",
+        description="The image of the agents' containers.",
+        examples=["muster-agent"],
+    )
+    credentials: Literal["file", "env"] = Field(
+        default="file",
+        description="How credentials get into the container: as files under /run/secrets/muster, "
+        "or as environment variables, which docker inspect shows.",
+        examples=["file"],
+    )
+    memory: Annotated[str, AfterValidator(rules.memory)] = Field(
+        default="2g",
+        description="The memory limit: a whole number and b, k, m or g.",
+        examples=["2g"],
+        json_schema_extra={"pattern": rules.MEMORY_PATTERN},
+    )
+    cpus: float = Field(
+        default=2.0,
+        ge=0.01,
+        allow_inf_nan=False,
+        description="The limit of processor time, in cores.",
+        examples=[2.0],
+    )
+    pids: int = Field(default=512, ge=1, description="The limit of processes.", examples=[512])
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory limit in bytes."""
+        return rules.memory_bytes(self.memory)
+
+
+class Agent(ContainerSettings):
+    """One `[agents.<name>]` section.
+
+    Its fields are disinto's, under disinto's names, and Muster's own.
+    """
+
+    name: Name
+    base_url: Annotated[UrlInside | None, _empty_is_none] = Field(
+        default=None,
+        description="The endpoint's URL as seen from inside the container. Without it the agent "
+        "uses the Anthropic API.",
+        examples=["http://host.docker.internal:8081"],
+    )
+    model: Annotated[NotBlank | None, _empty_is_none] = Field(
+        default=None,
+        description="The model's name; required with base_url.",
+        examples=["unsloth/Qwen3.5-35B-A3B"],
+    )
+    api_key: Annotated[NotBlank, AfterValidator(rules.api_key)] = Field(
+        default="sk-no-key-required",
+        repr=False,
+        description="A placeholder for servers that want one; a real key never goes here.",
+        examples=["sk-no-key-required"],
+    )
+    roles: Annotated[tuple[Name, ...], AfterValidator(rules.roles)] = Field(
+        default=("dev",),
+        strict=False,  # TOML has lists
+        min_length=1,
+        description="What the agent does: dev, review, gardener, architect, planner, predictor, "
+        "supervisor, or a role of your own.",
+        examples=[["dev"]],
+        json_schema_extra={"uniqueItems": True},
+    )
+    forge_user: Annotated[str, AfterValidator(rules.forge_user)] = Field(
+        default_factory=lambda data: data["name"],
+        description="The bot user's name; default: the agent's.",
+        examples=["dev-qwen"],
+        json_schema_extra={"maxLength": rules.NAME_LENGTH},
+    )
+    compact_pct: int = Field(
+        default=60,
+        ge=1,
+        le=100,
+        description="Compact the context when this much of it is used, in percent.",
+        examples=[60],
+    )
+    poll_interval: int = Field(
+        default=60, ge=1, description="Seconds between two polling cycles.", examples=[60]
+    )
+    formula: NotBlank | None = Field(
+        default=None,
+        description="The formula that the agent follows.",
+        examples=["formulas/dev.toml"],
+    )
+    rotation: int = Field(
+        default=1, ge=1, description="Raise it to replace this agent's credentials.", examples=[1]
+    )
+    max_credential_age_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Older credentials are replaced by the next update.",
+        examples=[90],
+    )
+    enabled: bool = Field(
+        default=True,
+        description="false: the agent stays hired, but its container does not run.",
+        examples=[True],
+    )
+    adopt: bool = Field(
+        default=False,
+        description="Take over a bot user that exists and that Muster did not make.",
+        examples=[True],
+    )
+
+
+class Muster(ContainerSettings):
+    """The `[muster]` section: what holds for the whole crew."""
+
+    local_forge: bool = Field(
+        default=False, description="Run a forge of its own for this project.", examples=[True]
+    )
+    keep_volumes: bool = Field(
+        default=True,
+        description="Keep a fired agent's volumes: they may hold work that is not pushed yet.",
+        examples=[False],
+    )
+    forge_internal_url: UrlInside | None = Field(
+        default=None,
+        description="The forge's URL as seen from inside the containers; default: forge_url.",
+        examples=["http://forgejo:3000"],
+    )
+    network: Annotated[str, AfterValidator(rules.network)] | None = Field(
+        default=None,
+        description="An existing Docker network to join; default: one made for the project.",
+        examples=["disinto_disinto-net"],
+    )
+    docker_host: Annotated[str, AfterValidator(rules.docker_host)] | None = Field(
+        default=None,
+        description="The Docker Engine's address; default: as for the docker command.",
+        examples=["unix:///var/run/docker.sock"],
+    )
+    env_file: NotBlank | None = Field(
+        default=None,
+        description="A .env file that keeps the crew's credentials too.",
+        examples=[".env"],
+    )
+
+
+class Roster(BaseModel):
+    """A project and its crew."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    name: Annotated[str, AfterValidator(rules.project)] = Field(
+        description="The project's name; containers, volumes and networks carry it in theirs.",
+        examples=["my-project"],
+        json_schema_extra={"pattern": rules.PROJECT_PATTERN, "maxLength": rules.NAME_LENGTH},
+    )
+    repo: Annotated[str, AfterValidator(rules.repository)] = Field(
+        description="The repository at the forge, as owner/name.",
+        examples=["acme/site"],
+        json_schema_extra={"pattern": rules.REPOSITORY_PATTERN},
+    )
+    # None only where muster.local_forge is true: then the program knows it.
+    forge_url: Url | None = Field(
+        default=None,
+        description="The forge's URL; may be left out with local_forge = true.",
+        examples=["https://forge.example.org"],
+    )
+    primary_branch: Annotated[str, AfterValidator(rules.branch)] = Field(
+        default="main", description="The repository's main branch.", examples=["main"]
+    )
+    muster: Muster = Muster()
+    agents: dict[str, Agent] = Field(default={}, description="The crew.")
+    path: Path
+
+    @property
+    def forge_url_inside(self) -> str | None:
+        """The forge's URL as seen from inside the containers, None as for `forge_url`.
+
+        disinto's project files name the forge as `http://localhost:3000`: containers find it at
+        `host.docker.internal`.
+        """
+        inside = self.muster.forge_internal_url or self.forge_url
+        return rules.from_inside(inside) if inside and rules.is_loopback(inside) else inside
+
+
+def load(path: Path) -> Roster:
+    """Read a roster.
+
+    Raises:
+        RosterError: the file is missing or unreadable, is no TOML, or breaks a rule. All that is
+            wrong in a file is told at once.
+    """
+    try:
+        file = toml_file.read(path)
+    except toml_file.TomlFileError as error:
+        raise RosterError([Problem(path, error.line, None, None, str(error))]) from None
+    roster, findings = _validated(path, file.data)
+    findings += [*_missing_forge(file.data), *_wrong_sections(file.data), *_twins(file.data)]
+    if roster is None or findings:
+        told = [_problem(path, file.line_of(place), place, message) for place, message in findings]
+        raise RosterError(sorted(told, key=lambda problem: problem.line or 0))
+    return roster
+
+
+def _problem(path: Path, line: int | None, place: Place, message: str) -> Problem:
+    agent = place[1] if place[0] == "agents" and len(place) > 1 else None
+    key = place if agent is None else place[2:]
+    return Problem(path, line, agent, ".".join(key) or None, message)
+
+
+def _validated(path: Path, data: Mapping[str, Any]) -> tuple[Roster | None, list[_Finding]]:
+    try:
+        return Roster.model_validate({**data, "agents": _completed(data), "path": path}), []
+    except ValidationError as error:
+        return None, [
+            _finding(details)
+            for details in error.errors(include_url=False)
+            if not _only_follows(details)
+        ]
+
+
+def _only_follows(details: ErrorDetails) -> bool:
+    """Tell whether a finding follows from another one, and is nothing to put right itself."""
+    no_name_to_derive_from = details["type"] == "default_factory_not_called"
+    only_wrong_roles = details["type"] == "too_short" and len(details["input"]) > 0
+    return no_name_to_derive_from or only_wrong_roles
+
+
+def _finding(details: ErrorDetails) -> _Finding:
+    place = tuple(part for part in details["loc"] if isinstance(part, str))
+    models: dict[str, type[BaseModel]] = {"agents": Agent, "muster": Muster}
+    return place, problems.told(details, models.get(place[0], Roster))
+
+
+def _completed(data: Mapping[str, Any]) -> object:
+    """Return the agents' sections, each with its name and with what it takes from `[muster]`."""
+    agents = data.get("agents", {})
+    if not isinstance(agents, dict):
+        return agents
+    try:
+        muster = Muster.model_validate(data.get("muster", {}))
+    except ValidationError:
+        muster = Muster()  # told where the section itself is validated
+    settings = muster.model_dump(include=set(ContainerSettings.model_fields))
+    sections = {name: section for name, section in agents.items() if name != SCHEDULE}
+    return sections | {
+        name: {**settings, **_without_factory_keys(section), "name": name}
+        for name, section in _sections(data)
+    }
+
+
+def _without_factory_keys(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key not in FACTORY_KEYS}
+
+
+def _sections(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    agents = data.get("agents")
+    for name, section in agents.items() if isinstance(agents, dict) else ():
+        if name != SCHEDULE and isinstance(section, dict):
+            yield name, section
+
+
+def _missing_forge(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    muster = data.get("muster")
+    local = isinstance(muster, dict) and muster.get("local_forge") is True
+    if "forge_url" not in data and not local:
+        message = (
+            'missing; write forge_url = "https://forge.example.org", '
+            "or local_forge = true under [muster]"
+        )
+        yield ("forge_url",), message
+
+
+def _wrong_sections(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    for name, section in _sections(data):
+        if "name" in section:
+            yield ("agents", name, "name"), problems.unknown("name", Agent)
+        if section.get("base_url") and not section.get("model"):
+            message = (
+                "missing, and required with base_url; write the name of the model that is "
+                'served there, such as model = "unsloth/Qwen3.5-35B-A3B"'
+            )
+            yield ("agents", name, "model"), message
+
+
+def _twins(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Find bot users that are one to the forge, or that variables' names cannot tell apart."""
+    seen: dict[str, tuple[str, str]] = {}
+    for name, section in _sections(data):
+        user = section.get("forge_user", name)
+        if not isinstance(user, str):
+            continue
+        twin, other = seen.setdefault(re.sub(r"[^A-Z0-9]", "_", user.upper()), (name, user))
+        if twin != name:
+            message = f'agent "{twin}" has this bot user already; give each agent its own'
+            if user.lower() != other.lower():
+                message = (
+                    f'"{user}" is the same as agent "{twin}"\'s "{other}" in variables\' names, '
+                    "where every sign is a _; give one of them another name"
+                )
+            yield ("agents", name, "forge_user"), message

@@ -1,0 +1,254 @@
+"""The rules that single values of a roster follow.
+
+Each function returns the value, normalised where that is said, or raises a `ValueError` whose
+message tells what is wrong and what would be right. No message repeats what may be a secret.
+"""
+
+import ipaddress
+import re
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+NAME_PATTERN = "^[a-z]([a-z0-9]|-[a-z0-9])*$"
+"""Agents and roles. Source: disinto's hire-an-agent."""
+
+NAME_LENGTH = 40
+"""The longest bot user that Forgejo takes, and so the longest agent."""
+
+PROJECT_PATTERN = "^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$"
+"""What Docker takes in containers' names and compose takes as a project's name."""
+
+REPOSITORY_PATTERN = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
+MEMORY_PATTERN = "^[1-9][0-9]*[bkmgBKMG]$"
+
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Docker knows no aliases on its own networks, and agents are found by alias.
+_DOCKERS_NETWORKS = {"bridge", "default", "host", "none"}
+_DOCKER_HOST_SCHEMES = {"npipe", "ssh", "tcp", "unix"}
+_LEAST_MEMORY = 6 * 1024**2  # Docker's own limit
+_BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+# Forgejo: modules/validation, IsValidUsername.
+_FORGE_USER = re.compile(r"[A-Za-z0-9]([-._]?[A-Za-z0-9])*")
+# Forgejo 16: models/user/user.go. Other versions, and Gitea, reserve other names besides: there
+# the forge's own message says so.
+_RESERVED = {
+    "actor",
+    "admin",
+    "api",
+    "assets",
+    "attachments",
+    "avatar",
+    "avatars",
+    "captcha",
+    "explore",
+    "favicon.ico",
+    "forgejo-actions",
+    "ghost",
+    "gitea-actions",
+    "issues",
+    "login",
+    "manifest.json",
+    "metrics",
+    "milestones",
+    "notifications",
+    "org",
+    "pulls",
+    "repo",
+    "repo-avatars",
+    "report_abuse",
+    "robots.txt",
+    "sitemap.xml",
+    "ssh_info",
+    "swagger.v1.json",
+    "user",
+    "v2",
+}
+_RESERVED_PATTERNS = ("*.keys", "*.gpg", "*.rss", "*.atom", "*.png")
+
+_REAL_KEY = re.compile(r"sk-(ant|or|proj|svcacct)-|sk-[A-Za-z0-9_-]{32,}")
+
+
+def looks_secret(text: str) -> bool:
+    """Tell whether a text holds what looks like a real API key, or credentials in a URL."""
+    return bool(_REAL_KEY.search(text)) or ("@" in text and "://" in text)
+
+
+def name(value: str) -> str:
+    """Check the name of an agent or a role."""
+    if not re.fullmatch(NAME_PATTERN, value):
+        raise ValueError(
+            f'"{value}" is no valid name; use small letters, digits and single hyphens, '
+            'a letter first and no hyphen last, such as "dev-qwen"'
+        )
+    return _at_most(value, NAME_LENGTH)
+
+
+def project(value: str) -> str:
+    """Check the project's name, which containers, volumes and networks carry in theirs."""
+    if not re.fullmatch(PROJECT_PATTERN, value):
+        raise ValueError(
+            f'"{value}" cannot name containers; use small letters, digits, hyphens and '
+            f'underscores, a letter or digit first and last, such as "my-project"'
+        )
+    return _at_most(value, NAME_LENGTH)
+
+
+def repository(value: str) -> str:
+    """Check the name of a repository at the forge."""
+    if not re.fullmatch(REPOSITORY_PATTERN, value):
+        raise ValueError(f'"{value}" is no repository; write owner/name, such as "acme/site"')
+    return value
+
+
+def branch(value: str) -> str:
+    """Check the name of a branch, as far as git's rules matter here."""
+    if not re.fullmatch(r"[^\s~^:?*\[\\-][^\s~^:?*\[\\]*", value) or ".." in value:
+        raise ValueError(f'"{value}" is no name of a branch; write one such as "main"')
+    return value
+
+
+def forge_user(value: str) -> str:
+    """Check the name of a bot user."""
+    if not _FORGE_USER.fullmatch(value):
+        raise ValueError(
+            f'"{value}" is no name that the forge takes; use letters, digits and single hyphens, '
+            'underscores and dots between them, such as "dev-qwen"'
+        )
+    lowered = value.lower()
+    if lowered in _RESERVED or any(fnmatchcase(lowered, rule) for rule in _RESERVED_PATTERNS):
+        raise ValueError(
+            f'"{value}" is reserved by the forge; set forge_user to another name, '
+            f'such as "{lowered.partition(".")[0]}-bot"'
+        )
+    return _at_most(value, NAME_LENGTH)
+
+
+def url(value: str) -> str:
+    """Check a web address; trailing slashes go."""
+    if any(character.isspace() for character in value):
+        raise ValueError("the URL has a space in it; remove it")
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if "@" in value:
+        raise ValueError("the URL has credentials in it; remove them, up to and with the @")
+    if not valid:
+        raise ValueError(
+            f'"{value}" is no URL; write http:// or https:// and a host, '
+            'such as "http://10.0.0.5:8081"'
+        )
+    if parts.query or parts.fragment:
+        raise ValueError(f'"{value}" has a ? or # in it; leave out what begins there')
+    return value.rstrip("/")
+
+
+def url_inside(value: str) -> str:
+    """Check a web address as seen from inside a container; trailing slashes go."""
+    checked = url(value)
+    if is_loopback(checked):
+        raise ValueError(
+            f'"{value}" is the container itself, seen from inside it; '
+            f'for this machine write "{from_inside(checked)}"'
+        )
+    return checked
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether a URL's host is the machine, or container, that opens it."""
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost") or re.fullmatch(r"127[\d.]*|0", host):
+        return True
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback or (mapped or ip).is_unspecified
+
+
+def from_inside(address: str) -> str:
+    """Return a URL of this machine's loopback as containers have to write it."""
+    parts = urlsplit(address)
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"host.docker.internal{port}").geturl()
+
+
+def api_key(value: str) -> str:
+    """Check that an API key is a placeholder."""
+    if looks_secret(value):
+        raise ValueError(
+            "this looks like a real API key, and a real key never goes in the roster; leave "
+            "api_key out and set ANTHROPIC_API_KEY, in the environment or as a stack secret"
+        )
+    return value
+
+
+def roles(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Check that no role stands there twice."""
+    doubles = sorted({role for role in value if value.count(role) > 1})
+    if doubles:
+        raise ValueError(f'the role "{doubles[0]}" stands there twice; name each role once')
+    return value
+
+
+def memory(value: str) -> str:
+    """Check an amount of memory, in Docker's grammar."""
+    if not re.fullmatch(MEMORY_PATTERN, value):
+        raise ValueError(
+            f'"{value}" is no amount of memory; write a whole number and b, k, m or g, '
+            'such as "2g" or "512m"'
+        )
+    if memory_bytes(value) < _LEAST_MEMORY:
+        raise ValueError(f'"{value}" is less than Docker allows; at least "6m"')
+    return value
+
+
+def memory_bytes(value: str) -> int:
+    """Return an amount of memory in bytes."""
+    return int(value[:-1]) * _BYTES[value[-1].lower()]
+
+
+def image(value: str) -> str:
+    """Check an image's name, as far as Docker does before it looks for the image."""
+    if not re.fullmatch(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", value):
+        raise ValueError(f'"{value}" is no image; write one such as "muster-agent"')
+    return value
+
+
+def network(value: str) -> str:
+    """Check the name of an existing Docker network that agents can join."""
+    if value in _DOCKERS_NETWORKS:
+        raise ValueError(
+            f'Docker\'s own network "{value}" has no names for containers; '
+            "make one with docker network create, and name that"
+        )
+    if not _NETWORK.fullmatch(value):
+        raise ValueError(f'"{value}" is no name of a Docker network; see docker network ls')
+    return value
+
+
+def docker_host(value: str) -> str:
+    """Check the address of a Docker Engine."""
+    scheme, separator, rest = value.partition("://")
+    if scheme not in _DOCKER_HOST_SCHEMES or not separator or not rest:
+        raise ValueError(
+            "this is no address of a Docker Engine; write unix://, tcp:// or ssh:// first, "
+            'such as "unix:///var/run/docker.sock"'
+        )
+    return value
+
+
+def not_blank(value: str) -> str:
+    """Check that there is a text."""
+    if not value.strip():
+        raise ValueError("this is empty; write a value, or leave the line out")
+    return value
+
+
+def _at_most(value: str, length: int) -> str:
+    if len(value) > length:
+        raise ValueError(f'"{value}" has {len(value)} characters; use at most {length}')
+    return value

@@ -1,0 +1,124 @@
+"""Read a roster's TOML, and find the lines on which its keys stand."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Place = tuple[str, ...]
+"""The keys that lead to a value: `("agents", "dev-qwen", "roles")`."""
+
+
+class TomlFileError(Exception):
+    """A file cannot be read, or is no TOML.
+
+    Attributes:
+        line: the line, counted from 1, where there is one to point at.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass(frozen=True)
+class TomlFile:
+    """A TOML file's text, and what it says."""
+
+    text: str
+    data: Mapping[str, Any]
+
+    def line_of(self, place: Place) -> int | None:
+        """Return the line on which a key begins, or else the table that would hold it."""
+        lines = _key_lines(self.text)
+        above = (place[:end] for end in range(len(place), 0, -1))
+        return next((lines[place] for place in above if place in lines), None)
+
+
+def read(path: Path) -> TomlFile:
+    """Read a TOML file.
+
+    Raises:
+        TomlFileError: the file is missing, unreadable or no TOML.
+    """
+    text = _text(path)
+    try:
+        return TomlFile(text, tomllib.loads(text))
+    except ValueError as error:  # a TOMLDecodeError, or a number that Python does not take
+        message = str(error)
+    place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+    if place is None:
+        raise TomlFileError(f"this is no valid TOML: {message}")
+    line = int(place[1]) if place[1] else text.rstrip("\n").count("\n") + 1
+    raise TomlFileError(f"this is no valid TOML: {_plain(message[: place.start()])}", line)
+
+
+def _plain(message: str) -> str:
+    """Say what tomllib says of duplicates in the words of the file."""
+    twice = re.fullmatch(r"Cannot declare \((.*?),?\) twice", message)
+    if twice:
+        section = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        return f"the section [{section}] stands there twice; keep one of them"
+    if message == "Cannot overwrite a value":
+        return "this key stands there twice; keep one of them"
+    return message
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise TomlFileError(
+            "there is no such roster; write one there, or name another with "
+            "pulumi config set muster:roster PATH"
+        ) from None
+    except OSError as error:
+        raise TomlFileError(f"this cannot be read: {error.strerror}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+    raise TomlFileError("this is no UTF-8 text; save the file as UTF-8", line)
+
+
+def _key_lines(text: str) -> dict[Place, int]:
+    """Return the line on which each key and each table of a valid file begins.
+
+    No TOML library at hand tells positions. So the file is cut into its statements, each the
+    fewest lines that parse by themselves: what a table is, a dotted key, a text or list of many
+    lines, the parser itself decides.
+    """
+    lines: dict[Place, int] = {}
+    table: Place = ()
+    for number, statement in _statements(text):
+        places = list(_places(tomllib.loads(statement)))
+        if statement.lstrip().startswith("["):
+            table = places[-1]
+        else:
+            places = [table + place for place in places]
+        for place in places:
+            lines.setdefault(place, number)
+    return lines
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    first, statement = 1, ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        statement += line + "\n"
+        try:
+            tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue
+        yield first, statement
+        first, statement = number + 1, ""
+
+
+def _places(value: Mapping[str, Any]) -> Iterator[Place]:
+    for key, child in value.items():
+        yield (key,)
+        # [[table]] is a list of one table.
+        table = child[0] if isinstance(child, list) and child else child
+        if isinstance(table, dict):
+            yield from ((key, *place) for place in _places(table))
