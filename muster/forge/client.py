@@ -5,6 +5,8 @@ They are the same in Forgejo and Gitea unless a version is given.
 
 from __future__ import annotations
 
+import contextlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
@@ -199,11 +201,10 @@ class Forge:
         repository grants to everybody is no collaborator's.
         """
         path = _collaborator(repo, user)
-        try:
+        with contextlib.suppress(NotFoundError), _unknown_user_is_not_found():
             self._http.get(path, lambda told: told)
             return self._http.get(f"{path}/permission", lambda told: str(told["permission"]))
-        except NotFoundError:
-            return None
+        return None
 
     def add_collaborator(self, repo: str, user: str, permission: str = "write") -> None:
         """Give a user this permission on a repository, whatever it had before."""
@@ -215,12 +216,8 @@ class Forge:
         Raises:
             NotFoundError: The user or the repository is gone.
         """
-        try:
+        with _unknown_user_is_not_found():
             self._http.change("DELETE", _collaborator(repo, user))
-        except ForgeError as error:
-            if error.status == 422:  # noqa: PLR2004 - what forges say of an unknown user here
-                raise NotFoundError(error.method, error.path, error.status, error.message) from None
-            raise
 
     # Access tokens
 
@@ -330,6 +327,17 @@ def _segment(name: str) -> str:
     if name.strip(".") == "":
         raise ForgeError("", "", None, f"{name!r} is no name that a forge knows")
     return quote(name, safe="")
+
+
+@contextlib.contextmanager
+def _unknown_user_is_not_found() -> Iterator[None]:
+    """Turn 422, what a forge says of collaborators without an account, into "not found"."""
+    try:
+        yield
+    except ForgeError as error:
+        if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise
+        raise NotFoundError(error.method, error.path, error.status, error.message) from None
 
 
 def _unless_missing(call: Callable[[], R]) -> R | None:
