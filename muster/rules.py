@@ -25,6 +25,12 @@ _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Docker knows no aliases on its own networks, and agents are found by alias.
 _DOCKERS_NETWORKS = {"bridge", "default", "host", "none"}
 _DOCKER_HOST_SCHEMES = {"npipe", "ssh", "tcp", "unix"}
+_IMAGE = re.compile(
+    r"([A-Za-z0-9.-]+(:\d+)?/)?"  # registry
+    r"[a-z0-9]+([._/-]+[a-z0-9]+)*"
+    r"(:\w[\w.-]*)?"  # tag
+    r"(@sha256:[0-9a-f]{64})?"
+)
 _LEAST_MEMORY = 6 * 1024**2  # Docker's own limit
 _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
@@ -213,7 +219,7 @@ def memory_bytes(value: str) -> int:
 
 def image(value: str) -> str:
     """Check an image's name, as far as Docker does before it looks for the image."""
-    if not re.fullmatch(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", value):
+    if not _IMAGE.fullmatch(value):
         raise ValueError(f'"{value}" is no image; write one such as "muster-agent"')
     return value
 

@@ -1,0 +1,586 @@
+"""What a roster may say, and what is said of one that is wrong."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from muster import rules, schema
+from muster.roster import Agent, Roster, RosterError, load
+
+HEAD = 'name = "demo"\nrepo = "acme/demo"\nforge_url = "https://forge.example.org"\n'
+HEAD_LINES = HEAD.count("\n")
+
+# A factory's own project file, as disinto writes it.
+FACTORY = """\
+# the factory's own notes
+name            = "site"
+repo            = "acme/site"
+ops_repo        = "acme/site-ops"
+forge_url       = "http://localhost:3000"
+repo_root       = "/srv/site"
+primary_branch  = "master"
+
+[ci]
+woodpecker_repo_id = 0
+stale_minutes      = 60
+
+[services]
+containers = ["db"]
+
+[monitoring]
+check_prs = true
+
+[agents.schedule]
+architect_interval = 900
+
+[agents.dev-qwen]
+base_url = "http://10.10.10.1:8081"
+model = "unsloth/Qwen3.5-35B-A3B"
+api_key = "sk-no-key-required"
+roles = ["dev"]
+forge_user = "site-dev"
+compact_pct = 60
+poll_interval = 60
+
+[agents.dev-dsh]
+base_url = "http://10.10.10.1:8082"
+model = "qwen"
+harness = "dsh"
+context_window = 163840
+
+[agents.planner]
+base_url = ""
+model = ""
+roles = ["planner"]
+
+[mirrors]
+elsewhere = "git@git.example.org:acme/site.git"
+"""
+
+Load = Callable[[str], Roster]
+Wrong = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Load:
+    """Load a roster with this text."""
+
+    def read(text: str) -> Roster:
+        path = tmp_path / "demo.toml"
+        path.write_bytes(text.encode())
+        return load(path)
+
+    return read
+
+
+@pytest.fixture
+def wrong(read: Load, tmp_path: Path) -> Wrong:
+    """Load a roster that is wrong, and return what is said of it without the folder."""
+
+    def wrong(text: str) -> list[str]:
+        with pytest.raises(RosterError) as caught:
+            read(text)
+        return str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+
+    return wrong
+
+
+def agent(text: str, name: str = "dev-qwen") -> str:
+    """Return a roster with one agent, whose fields begin on line 5."""
+    return f"{HEAD}[agents.{name}]\n{text}\n"
+
+
+def muster(text: str) -> str:
+    """Return a roster whose `[muster]` fields begin on line 5."""
+    return f"{HEAD}[muster]\n{text}\n"
+
+
+def test_a_factorys_project_file_is_a_valid_roster(read: Load) -> None:
+    roster = read(FACTORY)
+    assert (roster.name, roster.repo, roster.primary_branch) == ("site", "acme/site", "master")
+    assert roster.agents == {
+        "dev-qwen": Agent(
+            name="dev-qwen",
+            base_url="http://10.10.10.1:8081",
+            model="unsloth/Qwen3.5-35B-A3B",
+            forge_user="site-dev",
+        ),
+        "dev-dsh": Agent(name="dev-dsh", base_url="http://10.10.10.1:8082", model="qwen"),
+        "planner": Agent(name="planner", roles=("planner",)),
+    }
+
+
+def test_a_roster_without_agents_is_an_empty_crew(read: Load) -> None:
+    assert read(HEAD).agents == {}
+
+
+def test_what_an_agent_leaves_out_has_the_documented_default(read: Load) -> None:
+    assert read(agent("")).agents["dev-qwen"].model_dump() == {
+        "name": "dev-qwen",
+        "base_url": None,
+        "model": None,
+        "api_key": "sk-no-key-required",
+        "roles": ("dev",),
+        "forge_user": "dev-qwen",
+        "compact_pct": 60,
+        "poll_interval": 60,
+        "formula": None,
+        "rotation": 1,
+        "max_credential_age_days": None,
+        "enabled": True,
+        "adopt": False,
+        "image": "muster-agent",
+        "credentials": "file",
+        "memory": "2g",
+        "cpus": 2.0,
+        "pids": 512,
+    }
+
+
+def test_what_the_muster_section_leaves_out_has_the_documented_default(read: Load) -> None:
+    assert read(HEAD).muster.model_dump() == {
+        "local_forge": False,
+        "keep_volumes": True,
+        "forge_internal_url": None,
+        "network": None,
+        "docker_host": None,
+        "env_file": None,
+        "image": "muster-agent",
+        "credentials": "file",
+        "memory": "2g",
+        "cpus": 2.0,
+        "pids": 512,
+    }
+
+
+def test_agents_take_container_settings_from_the_muster_section(read: Load) -> None:
+    roster = read(
+        muster('image = "crew:1"\nmemory = "1G"\ncpus = 1\n[agents.a]\n[agents.b]\nmemory = "64m"')
+    )
+    a, b = roster.agents["a"], roster.agents["b"]
+    assert (a.image, a.memory_bytes, a.cpus) == ("crew:1", 1024**3, 1.0)
+    assert (b.image, b.memory_bytes, b.cpus) == ("crew:1", 64 * 1024**2, 1.0)
+
+
+def test_trailing_slashes_of_urls_do_not_count(read: Load) -> None:
+    roster = read(
+        'name = "demo"\nrepo = "acme/demo"\nforge_url = "https://forge.example.org/git//"\n'
+        '[muster]\nforge_internal_url = "http://forge:3000/"\n'
+        '[agents.a]\nmodel = "m"\nbase_url = "http://llama:8081/"\n'
+    )
+    assert roster.forge_url == "https://forge.example.org/git"
+    assert roster.muster.forge_internal_url == "http://forge:3000"
+    assert roster.agents["a"].base_url == "http://llama:8081"
+
+
+def test_containers_reach_a_forge_on_this_machine_through_the_host(read: Load) -> None:
+    at_home = HEAD.replace("https://forge.example.org", "http://localhost:3000/git")
+    assert read(at_home).forge_url == "http://localhost:3000/git"
+    assert read(at_home).forge_url_inside == "http://host.docker.internal:3000/git"
+    assert read(HEAD).forge_url_inside == "https://forge.example.org"
+    named = f'{at_home}[muster]\nforge_internal_url = "http://forgejo:3000"\n'
+    assert read(named).forge_url_inside == "http://forgejo:3000"
+
+
+def test_a_local_forge_needs_no_url(read: Load) -> None:
+    roster = read('name = "demo"\nrepo = "acme/demo"\n[muster]\nlocal_forge = true\n')
+    assert (roster.forge_url, roster.forge_url_inside) == (None, None)
+
+
+def test_a_model_without_an_endpoint_is_one_of_anthropics(read: Load) -> None:
+    assert read(agent('model = "claude-sonnet"')).agents["dev-qwen"].model == "claude-sonnet"
+
+
+def test_carriage_returns_and_a_byte_order_mark_do_no_harm(read: Load, wrong: Wrong) -> None:
+    text = "\ufeff" + agent('roles = [\n"dev"]\ncompact_pct = 50').replace("\n", "\r\n")
+    assert read(text).agents["dev-qwen"].compact_pct == 50
+    assert wrong(text.replace("50", "500"))[0].startswith("demo.toml:7:")
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["d", "dev", "dev-qwen", "dev-qwen2", "d-1-2", "a" * 40])
+def test_a_good_name_is_taken(read: Load, name: str) -> None:
+    assert read(agent("", name)).agents[name].forge_user == name
+
+
+@pytest.mark.parametrize(
+    "name", ["dev--qwen", "-dev", "dev-", "Dev", "1dev", "dev_qwen", "dév", ""]
+)
+def test_a_bad_name_is_told_with_a_good_one(wrong: Wrong, name: str) -> None:
+    assert wrong(agent("", json.dumps(name, ensure_ascii=False))) == [
+        (
+            f'demo.toml:4: agent "{name}", name: "{name}" is no valid name; use small letters, '
+            'digits and single hyphens, a letter first and no hyphen last, such as "dev-qwen"'
+        )
+    ]
+
+
+def test_an_over_long_name_is_told(wrong: Wrong) -> None:
+    (line,) = wrong(agent("", "a" * 41))
+    assert line.endswith(f'name: "{"a" * 41}" has 41 characters; use at most 40')
+
+
+@pytest.mark.parametrize("user", ["admin", "API", "ghost", "forgejo-actions", "v2", "dev.KEYS"])
+def test_a_name_that_the_forge_reserves_is_told_with_another(wrong: Wrong, user: str) -> None:
+    (line,) = wrong(agent(f'forge_user = "{user}"'))
+    assert line == (
+        f'demo.toml:5: agent "dev-qwen", forge_user: "{user}" is reserved by the forge; '
+        f'set forge_user to another name, such as "{user.lower().partition(".")[0]}-bot"'
+    )
+
+
+def test_an_agent_whose_name_is_reserved_needs_another_bot_user(read: Load, wrong: Wrong) -> None:
+    assert 'agent "admin", forge_user: "admin" is reserved' in wrong(agent("", "admin"))[0]
+    roster = read(agent('forge_user = "admin-bot"', "admin"))
+    assert roster.agents["admin"].forge_user == "admin-bot"
+
+
+@pytest.mark.parametrize("user", ["", "-a", "a-", "a--b", "a._b", "a b", "ä", "a/b"])
+def test_a_bot_user_that_the_forge_would_refuse_is_told(wrong: Wrong, user: str) -> None:
+    (line,) = wrong(agent(f'forge_user = "{user}"'))
+    assert f'forge_user: "{user}" is no name that the forge takes; use letters' in line
+
+
+def test_a_bot_user_has_at_most_forty_characters(read: Load, wrong: Wrong) -> None:
+    assert read(agent(f'forge_user = "{"a" * 40}"'))
+    assert "has 41 characters; use at most 40" in wrong(agent(f'forge_user = "{"a" * 41}"'))[0]
+
+
+@pytest.mark.parametrize("second", ["Dev-Qwen", "dev-qwen"])
+def test_two_agents_with_one_bot_user_are_told(wrong: Wrong, second: str) -> None:
+    text = agent('forge_user = "dev-qwen"\n[agents.b]\nforge_user = ', "a").rstrip() + f'"{second}"'
+    assert wrong(text) == [
+        (
+            'demo.toml:7: agent "b", forge_user: agent "a" has this bot user already; '
+            "give each agent its own"
+        )
+    ]
+
+
+def test_a_bot_user_may_not_be_another_agents_default(wrong: Wrong) -> None:
+    (line,) = wrong(agent('[agents.b]\nforge_user = "dev-qwen"'))
+    assert 'agent "b", forge_user: agent "dev-qwen" has this bot user already' in line
+
+
+def test_two_bot_users_that_variables_cannot_tell_apart_are_told(wrong: Wrong) -> None:
+    (line,) = wrong(agent('forge_user = "a-b"\n[agents.b]\nforge_user = "a_b"'))
+    assert '"a_b" is the same as agent "dev-qwen"\'s "a-b" in variables\' names' in line
+
+
+@pytest.mark.parametrize("name", ["demo", "my_project", "a1-b2", "1", "a" * 40])
+def test_a_projects_name_is_one_that_docker_and_compose_take(read: Load, name: str) -> None:
+    assert read(HEAD.replace('"demo"', f'"{name}"')).name == name
+
+
+@pytest.mark.parametrize("name", ["", "My Project", "Demo", "-demo", "demo-", "a/b", "a" * 41])
+def test_another_projects_name_is_told(wrong: Wrong, name: str) -> None:
+    assert wrong(HEAD.replace('"demo"', f'"{name}"'))[0].startswith("demo.toml:1: name: ")
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("compact_pct = 0", "0 is too small; write a number from 1 to 100"),
+        ("compact_pct = 101", "101 is too large; write a number from 1 to 100"),
+        ("compact_pct = 60.5", "60.5 is no whole number; write compact_pct = 60"),
+        ("poll_interval = 0", "0 is too small; write a number of at least 1"),
+        ("poll_interval = -5", "-5 is too small; write a number of at least 1"),
+        ('poll_interval = "60"', '"60" is no whole number; write poll_interval = 60'),
+        ("poll_interval = true", "true is no whole number; write poll_interval = 60"),
+        ("rotation = 0", "0 is too small; write a number of at least 1"),
+        ("max_credential_age_days = 0", "0 is too small; write a number of at least 1"),
+        ('enabled = "yes"', '"yes" is neither true nor false; write enabled = true'),
+        ("adopt = 1", "1 is neither true nor false; write adopt = true"),
+        ("roles = []", '[] is no role at all; write roles = ["dev"]'),
+        ('roles = "dev"', '"dev" is no list; write roles = ["dev"]'),
+        ('roles = ["dev", "dev"]', 'the role "dev" stands there twice; name each role once'),
+        ("roles = [3]", '3 is no text in quotes; write roles = ["dev"]'),
+        ("model = 3", '3 is no text in quotes; write model = "unsloth/Qwen3.5-35B-A3B"'),
+        ('formula = " "', "this is empty; write a value, or leave the line out"),
+        ("forge_user = 3", '3 is no text in quotes; write forge_user = "dev-qwen"'),
+        ('credentials = "vault"', '"vault" is no choice here; write "file" or "env"'),
+        ("cpus = 0", "0 is too small; write a number of at least 0.01"),
+        ("cpus = nan", "NaN is no number; write cpus = 2.0"),
+        ("pids = 0", "0 is too small; write a number of at least 1"),
+        ('memory = "1m"', '"1m" is less than Docker allows; at least "6m"'),
+        (
+            'memory = "2 gigs"',
+            (
+                '"2 gigs" is no amount of memory; write a whole number and b, k, m or g, '
+                'such as "2g" or "512m"'
+            ),
+        ),
+        ('image = "Image:1"', '"Image:1" is no image; write one such as "muster-agent"'),
+        ('image = "My Image"', '"My Image" is no image; write one such as "muster-agent"'),
+        ("created = 2026-01-01", '"created" is no known field; known are adopt, api_key, '),
+    ],
+)
+def test_a_wrong_value_is_told_with_a_right_one(wrong: Wrong, field: str, told: str) -> None:
+    (line,) = wrong(agent(field))
+    place = f'demo.toml:5: agent "dev-qwen", {field.partition(" ")[0]}: '
+    assert line.startswith(place + told)
+
+
+@pytest.mark.parametrize(
+    "image", ["crew", "crew:1.2", "r.example.org:5000/a/b_c:V1", f"crew@sha256:{'0' * 64}"]
+)
+def test_an_image_is_named_as_docker_names_it(read: Load, image: str) -> None:
+    assert read(agent(f'image = "{image}"')).agents["dev-qwen"].image == image
+
+
+@pytest.mark.parametrize("role", ["Dev", "dev--ops", "", "a b"])
+def test_a_role_follows_the_grammar_of_names(wrong: Wrong, role: str) -> None:
+    assert f'roles: "{role}" is no valid name; use' in wrong(agent(f'roles = ["{role}"]'))[0]
+
+
+def test_a_role_of_ones_own_is_taken(read: Load) -> None:
+    roles = read(agent('roles = ["dev", "release-notes"]')).agents["dev-qwen"].roles
+    assert roles == ("dev", "release-notes")
+
+
+@pytest.mark.parametrize(
+    ("key", "right"),
+    [("compct_pct", "compact_pct"), ("forgeuser", "forge_user"), ("baseurl", "base_url")],
+)
+def test_an_unknown_key_is_told_with_the_nearest_known_one(
+    wrong: Wrong, key: str, right: str
+) -> None:
+    assert wrong(agent(f"{key} = 1")) == [
+        f'demo.toml:5: agent "dev-qwen", {key}: "{key}" is no known field; did you mean "{right}"?'
+    ]
+
+
+def test_an_agents_name_is_its_sections_and_no_field(wrong: Wrong) -> None:
+    (line,) = wrong(agent('name = "other"'))
+    assert 'agent "dev-qwen", name: "name" is no known field' in line
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ('imgae = "x"', 'muster.imgae: "imgae" is no known field; did you mean "image"?'),
+        ("local_forge = 1", "muster.local_forge: 1 is neither true nor false"),
+        ('network = "host"', 'muster.network: Docker\'s own network "host" has no names'),
+        ('network = "my net"', 'muster.network: "my net" is no name of a Docker network'),
+        ('docker_host = "10.0.0.1"', "muster.docker_host: this is no address of a Docker Engine"),
+        ('env_file = ""', "muster.env_file: this is empty"),
+        (
+            'forge_internal_url = "http://127.0.0.1:3000"',
+            (
+                'muster.forge_internal_url: "http://127.0.0.1:3000" is the container itself, seen '
+                'from inside it; for this machine write "http://host.docker.internal:3000"'
+            ),
+        ),
+    ],
+)
+def test_a_wrong_setting_of_the_crew_is_told_once(wrong: Wrong, field: str, told: str) -> None:
+    (line,) = wrong(muster(f"{field}\n[agents.a]\n[agents.b]"))
+    assert line.startswith(f"demo.toml:5: {told}")
+
+
+# URLs
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8081",
+        "http://LOCALHOST",
+        "http://x.localhost:1",
+        "http://127.0.0.1:8081",
+        "http://127.1:8081",
+        "http://0.0.0.0:8081",
+        "http://[::1]:8081",
+        "http://[::]:8081",
+        "http://[::ffff:127.0.0.1]:8081",
+    ],
+)
+def test_an_endpoint_that_is_the_container_itself_is_told_with_the_host(
+    wrong: Wrong, url: str
+) -> None:
+    (line,) = wrong(agent(f'model = "m"\nbase_url = "{url}"'))
+    assert line.startswith(
+        f'demo.toml:6: agent "dev-qwen", base_url: "{url}" is the container itself, seen from '
+        'inside it; for this machine write "http://host.docker.internal'
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1", "https://llama.example.org:8443/v1", "http://[fd00::1]:8081"]
+)
+def test_a_good_endpoint_is_taken_as_it_is(read: Load, url: str) -> None:
+    assert read(agent(f'model = "m"\nbase_url = "{url}"')).agents["dev-qwen"].base_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["10.0.0.1:8081", "llama:8081", "ftp://llama", "http://", "http:///x", "http://x:99999", "x"],
+)
+def test_an_endpoint_that_is_no_url_is_told(wrong: Wrong, url: str) -> None:
+    (line,) = wrong(agent(f'model = "m"\nbase_url = "{url}"'))
+    assert f'base_url: "{url}" is no URL; write http:// or https:// and a host' in line
+
+
+def test_an_endpoint_without_a_model_is_told_together_with_a_bad_url(wrong: Wrong) -> None:
+    lines = wrong(agent('base_url = "llama:8081"'))
+    assert [line.partition(";")[0] for line in lines] == [
+        'demo.toml:4: agent "dev-qwen", model: missing, and required with base_url',
+        'demo.toml:5: agent "dev-qwen", base_url: "llama:8081" is no URL',
+    ]
+
+
+@pytest.mark.parametrize("where", ["base_url", "forge_url"])
+def test_credentials_in_a_url_are_told_and_not_repeated(wrong: Wrong, where: str) -> None:
+    url = "http://someone:hunter2@10.0.0.1:3000"
+    text = agent(f'model = "m"\nbase_url = "{url}"')
+    if where == "forge_url":
+        text = HEAD.replace("https://forge.example.org", url)
+    (line,) = wrong(text)
+    assert f"{where}: the URL has credentials in it; remove them" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("url", ["http://f.example.org/?a=b", "http://f.example.org/#x"])
+def test_a_forge_has_a_plain_url(wrong: Wrong, url: str) -> None:
+    assert "has a ? or # in it" in wrong(HEAD.replace("https://forge.example.org", url))[0]
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("key", ["api_key", "apikey", "base_url", "roles", "image", "rotation"])
+def test_what_looks_like_a_real_key_is_never_repeated(wrong: Wrong, key: str) -> None:
+    secret = "sk-ant-API03-0123456789"
+    lines = wrong(agent(f'{key} = "{secret}"'))
+    assert lines
+    assert secret not in "\n".join(lines)
+
+
+def test_a_real_key_is_refused_as_the_placeholder(wrong: Wrong) -> None:
+    (line,) = wrong(agent('api_key = "sk-ant-api03-0123456789"'))
+    assert (
+        "api_key: this looks like a real API key, and a real key never goes in the roster" in line
+    )
+    assert "ANTHROPIC_API_KEY" in line
+
+
+# Files
+
+
+def test_everything_that_is_wrong_is_told_at_once_in_the_files_order(wrong: Wrong) -> None:
+    lines = wrong(
+        'repo = "acme"\n'
+        "muster.pids = 0\n"
+        'agents.a.roles = [\n  "dev", # ]\n  "dev",\n]\n'
+        "[agents.b]\n"
+        'formula = """\n[agents.c]\ncompact_pct = 5\n"""\n'
+        "compact_pct = 500\n"
+        "[[mirrors]]\n"
+        "[agents.c.deeper]\n"
+        "x = 1\n"
+        "[agents.d]\n"
+        "forge_user = 'b'\n"
+    )
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["demo.toml", "name"],
+        ["demo.toml", "forge_url"],
+        ["demo.toml:1", "repo"],
+        ["demo.toml:2", "muster.pids"],
+        ["demo.toml:3", 'agent "a", roles'],
+        ["demo.toml:12", 'agent "b", compact_pct'],
+        ["demo.toml:14", 'agent "c", deeper'],
+        ["demo.toml:17", 'agent "d", forge_user'],
+    ]
+
+
+def test_a_missing_forge_is_told_with_both_ways_to_name_one(wrong: Wrong) -> None:
+    assert wrong('name = "demo"\nrepo = "acme/demo"\n') == [
+        (
+            'demo.toml: forge_url: missing; write forge_url = "https://forge.example.org", '
+            "or local_forge = true under [muster]"
+        )
+    ]
+
+
+def test_a_wrong_repository_is_told_with_a_right_one(wrong: Wrong) -> None:
+    for repository in ("", "demo", "a/b/c", "acme/", "a b/c"):
+        (line,) = wrong(HEAD.replace("acme/demo", repository))
+        assert line.endswith('is no repository; write owner/name, such as "acme/site"')
+
+
+def test_what_is_no_section_is_told(wrong: Wrong) -> None:
+    assert wrong(f"{HEAD}agents.a = 3\n") == [
+        'demo.toml:4: agent "a": 3 is no section; write [agents.a] and its fields below it'
+    ]
+    assert "agents: [] is no section" in wrong(f"{HEAD}agents = []\n")[0]
+    assert 'muster: "x" is no section' in wrong(f'{HEAD}muster = "x"\n')[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("[agents.a]\n[agents.a]", 5, "the section [agents.a] stands there twice; keep one"),
+        ("a = 1\na = 2", 5, "this key stands there twice; keep one"),
+        ("a =", 4, "Invalid value"),
+        ("a = 1\nb = [1", 5, "Unclosed array"),
+        ("a = 1 b = 2", 4, "Expected newline or end of document after a statement"),
+    ],
+)
+def test_text_that_is_no_toml_is_told_with_its_line(
+    wrong: Wrong, text: str, line: int, told: str
+) -> None:
+    (told_of,) = wrong(f"{HEAD}{text}\n")
+    assert told_of.startswith(f"demo.toml:{line}: this is no valid TOML: ")
+    assert told in told_of
+
+
+def test_a_missing_roster_is_told_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "stacks" / "demo.toml"
+    with pytest.raises(RosterError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{path}: there is no such roster; write one there, or name another with "
+        "pulumi config set muster:roster PATH"
+    )
+
+
+def test_a_folder_in_the_rosters_place_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RosterError, match="this cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+def test_text_that_is_no_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "demo.toml"
+    path.write_bytes(HEAD.encode() + b'a = "\xff"\n')
+    with pytest.raises(RosterError, match=r"demo\.toml:4: this is no UTF-8 text"):
+        load(path)
+
+
+# The schema
+
+
+def test_the_published_schema_is_the_models() -> None:
+    published = Path(schema.__file__).with_name("roster.schema.json")
+    command = [sys.executable, "-m", "muster.schema"]
+    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert published.read_text() == printed, "run: python -m muster.schema > " + str(published)
+
+
+def test_the_schema_knows_every_field_that_a_file_may_have() -> None:
+    agents = schema.json_schema()["$defs"]["Agent"]["properties"]
+    assert set(agents) == set(Agent.model_fields) - {"name"} | {"harness", "context_window"}
+    assert all("description" in field for field in agents.values())
+
+
+def test_the_schema_takes_names_of_agents_but_not_the_factorys_schedule() -> None:
+    (pattern,) = schema.json_schema()["properties"]["agents"]["patternProperties"]
+    assert pattern == rules.NAME_PATTERN.replace("^", "^(?!schedule$)", 1)
