@@ -115,7 +115,7 @@ def document(project: str, network: str, services: Sequence[Service]) -> str:
         "networks": {_NETWORK: {"external": True, "name": network}},
         "volumes": {volume: {"external": True, "name": volume} for volume in volumes},
     }
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=float("inf"))
+    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     text = text.replace("$", "$$")  # compose would put variables in place of a single one
     return f"# The crew of {project}, for docker compose. Muster writes this file.\n{text}"
 
