@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -37,13 +38,15 @@ _PASSING = (
 
 def unreachable(method: str, path: str, url: str, error: OSError) -> ForgeUnreachableError:
     """Return the error for a call that got no answer."""
+    reason = _reason(error)
     tls = isinstance(error, requests.exceptions.SSLError)
+    untrusted = tls and "certificate" in reason
     return ForgeUnreachableError(
         method,
         path,
         None,
-        f"{url} cannot be reached: {_reason(error)}",
-        advice="for a private CA, name its file in REQUESTS_CA_BUNDLE" if tls else "",
+        f"{url} cannot be reached: {reason}",
+        advice="for a private CA, name its file in REQUESTS_CA_BUNDLE" if untrusted else "",
         transient=isinstance(error, _PASSING) and not tls,
     )
 
@@ -62,14 +65,20 @@ def redirected(method: str, path: str, url: str, error: RedirectedError) -> Forg
 def refused(
     method: str, path: str, answer: requests.Response, secrets: Iterable[str]
 ) -> ForgeError:
-    """Return the error for an answer that is none of the 2xx."""
+    """Return the error for an answer that is none of the 2xx.
+
+    A 404 that is no forge's, of a proxy perhaps, is no `NotFoundError`: nothing is gone by that.
+    """
     status = answer.status_code
+    said = _said(answer)
+    if said is None and status == HTTPStatus.NOT_FOUND:
+        return unreadable(method, path, answer)
     pause = _retry_after(answer)
     return _CLASSES.get(status, ForgeError)(
         method,
         path,
         status,
-        _without(secrets, _message(answer)),
+        _without(secrets, said or f"{answer.reason}, in {_kind(answer)}"),
         advice=f"it asks for a pause of {pause:.0f} s" if pause else "",
         transient=status in _BUSY,
         retry_after=pause,
@@ -87,12 +96,13 @@ def unreadable(method: str, path: str, answer: requests.Response) -> ForgeError:
     )
 
 
-def _message(answer: requests.Response) -> str:
+def _said(answer: requests.Response) -> str | None:
+    """Return what the forge says, in one line; None where no forge speaks."""
     try:
-        said = answer.json()["message"]
-    except (ValueError, LookupError, TypeError):
-        said = f"{answer.reason}, in {_kind(answer)}"
-    return " ".join(str(said or answer.reason).split())[:_LONGEST_MESSAGE]
+        said = answer.json().get("message") or answer.reason
+    except (ValueError, AttributeError):
+        return None
+    return " ".join(str(said).split())[:_LONGEST_MESSAGE]
 
 
 def _kind(answer: requests.Response) -> str:

@@ -31,6 +31,7 @@ R = TypeVar("R")
 _POLL = 0.2  # seconds between two looks at a forge that starts
 _NO_TOKEN = 2**63 - 1  # an id that no token has
 _NO_USER = "-"  # a name that no user can have
+_NO_WAY = {401, 403, 404}  # the credentials are refused, or there is no such path
 
 
 class Forge:
@@ -300,8 +301,10 @@ class Forge:
                 self.revoke_token(user, _NO_TOKEN)
         except NotFoundError:
             return isinstance(self._auth, Basic)
-        except (UnauthorizedError, ForbiddenError):
-            return False
+        except ForgeError as error:
+            if error.status in _NO_WAY:
+                return False
+            raise
         return True
 
 

@@ -273,6 +273,16 @@ def test_a_web_page_in_place_of_an_answer_is_called_that(status: int) -> None:
         assert "Welcome" not in str(caught.value)
 
 
+def test_nothing_is_gone_by_a_404_that_is_no_forges() -> None:
+    """A proxy says so while the forge behind it is away."""
+    with (
+        serving(always(404, body=b"404 page not found")) as server,
+        pytest.raises(ForgeError, match="not a forge's answer") as caught,
+    ):
+        Forge(server.url, ADMIN).user("bot")
+    assert not isinstance(caught.value, NotFoundError)
+
+
 @pytest.mark.parametrize("answer", [{}, [], "x", 1, {"id": 1}])
 def test_json_that_is_no_forges_is_an_error_of_the_same_kind(answer: object) -> None:
     with (
@@ -693,7 +703,7 @@ class MintingForge:
         if request.path == "/api/v1/user":
             return Answer(json=told_user("root", is_admin=True))
         if request.path.startswith("/api/v1/admin/users/root/tokens"):
-            return Answer(json=[]) if self.administrators_path else Answer(404, {})
+            return Answer(json=[]) if self.administrators_path else Answer(404, body=b"Not found")
         if request.path.startswith("/api/v1/admin/users/"):
             return Answer(404 if self.write_admin else 403, {"message": "scope: [write:admin]"})
         refused = by_pat and not self.pat_as_password
