@@ -15,6 +15,7 @@ from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
 from muster import accounts, container, roster
 from muster.compose import Mount
+from muster.docker import EMPTY_IMAGE
 from muster.project import Project
 
 MEBIBYTE = 1024 * 1024
@@ -169,15 +170,17 @@ class Agent(pulumi.ComponentResource):
 
         Docker copies uploads into a container's own layer before it starts, and refuses to where
         the root is read-only. So they go into a volume, through a container that never starts.
+        Its image names no user: Docker would look that up on the host and give it the files.
         """
         volume = self._volume(mount, keep=False)
         files = {"forge_token": self.token.token, "anthropic_api_key": self._api_key()}
         return docker.Container(
             f"{self.settings.name}-credentials",
             name=mount.volume,
-            image=self._service.image,
+            image=EMPTY_IMAGE,
             start=False,
             must_run=False,
+            command=["-"],  # it never runs, and Docker wants one
             network_mode="none",
             labels=_labels(self._service.labels),
             volumes=[
@@ -193,11 +196,7 @@ class Agent(pulumi.ComponentResource):
                 )
                 for file, content in files.items()
             ],
-            opts=self._child(
-                delete_before_replace=True,
-                replacement_trigger=[self._image_id],
-                hooks=self._place.hooks.container,
-            ),
+            opts=self._child(delete_before_replace=True, hooks=self._place.hooks.container),
         )
 
     def _credential_variables(self) -> list[pulumi.Output[str]]:
@@ -248,6 +247,7 @@ class Agent(pulumi.ComponentResource):
             labels=_labels({**service.labels, **compose_labels}),
             restart=service.restart,
             memory=service.memory // MEBIBYTE,
+            memory_swap=service.memory // MEBIBYTE,
             cpus=str(service.cpus),
             log_driver=service.log_driver,
             log_opts=dict(service.log_options),

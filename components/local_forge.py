@@ -63,6 +63,13 @@ class LocalForge(pulumi.ComponentResource):
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
             security_opts=["no-new-privileges:true"],
+            healthcheck=docker.ContainerHealthcheckArgs(
+                tests=["CMD", "curl", "-fsS", f"http://127.0.0.1:{PORT}/api/v1/version"],
+                interval="2s",
+                timeout="5s",
+                start_period="60s",
+                retries=5,
+            ),
             wait=True,
             wait_timeout=120,
             opts=pulumi.ResourceOptions(

@@ -207,6 +207,7 @@ def _service(service: Service) -> dict[str, Any]:
         "volumes": [_mount(mount) for mount in service.mounts],
         "restart": service.restart,
         "mem_limit": service.memory,
+        "memswap_limit": service.memory,
         "cpus": service.cpus,
         "pids_limit": service.pids,
         "security_opt": list(service.security_options),

@@ -1,11 +1,17 @@
 """The few things that Muster asks the Docker engine itself; the rest goes through Pulumi."""
 
+import io
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import docker
 import docker.errors
 import requests
+
+
+EMPTY_IMAGE = "muster-empty"
+"""An image without files, for containers that never run."""
 
 
 class DockerError(Exception):
@@ -55,6 +61,16 @@ def image_id(client: docker.DockerClient, image: str) -> str:
             f"image {image} is neither on this engine nor to be pulled: {error.explanation}. "
             "Build it (make setup builds muster-agent), or name another image in the roster"
         ) from None
+
+
+def make_empty_image(client: docker.DockerClient) -> None:
+    """Make `EMPTY_IMAGE`, unless this engine has it."""
+    try:
+        client.images.get(EMPTY_IMAGE)
+    except docker.errors.ImageNotFound:
+        no_files = io.BytesIO()
+        tarfile.open(fileobj=no_files, mode="w").close()
+        client.api.import_image_from_data(no_files.getvalue(), repository=EMPTY_IMAGE, tag="latest")
 
 
 def container_labels(client: docker.DockerClient, name: str) -> dict[str, str] | None:

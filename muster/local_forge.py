@@ -47,11 +47,11 @@ def internal_url() -> str:
 def settings(port: int) -> dict[str, str]:
     """Return the container's environment."""
     return {
-        "FORGEJO__database__DB_TYPE": "sqlite3",
-        "FORGEJO__security__INSTALL_LOCK": "true",
-        "FORGEJO__server__ROOT_URL": f"{url(port)}/",
-        "FORGEJO__service__DISABLE_REGISTRATION": "true",
-        "FORGEJO__mailer__ENABLED": "false",
+        "GITEA__database__DB_TYPE": "sqlite3",
+        "GITEA__security__INSTALL_LOCK": "true",
+        "GITEA__server__ROOT_URL": f"{url(port)}/",
+        "GITEA__service__DISABLE_REGISTRATION": "true",
+        "GITEA__mailer__ENABLED": "false",
     }
 
 
@@ -92,7 +92,7 @@ def make_administrator(container: str, forge_url: str, administrator: Basic) -> 
     )
     token = re.findall(r"\b[0-9a-f]{40}\b", said)[-1]
     me = Forge(forge_url, Token(token))
-    me.edit_user(name, login_name="", source_id=0, password=administrator.password)
+    me.edit_user(name, login_name=name, source_id=0, password=administrator.password)
     for minted in forge.tokens(name):
         if minted.name == token_name:
             forge.revoke_token(name, minted.id)

@@ -11,7 +11,7 @@ import docker
 
 from muster import local_forge
 from muster.accounts import mark_of, refusal
-from muster.docker import DockerError, container_labels, engine, image_id
+from muster.docker import DockerError, container_labels, engine, image_id, make_empty_image
 from muster.forge import Administrator, Forge, ForgeError, User, minting_obstacle
 from muster.names import STACK_LABEL, container_name
 from muster.roster import Roster
@@ -55,6 +55,7 @@ def inspect(
         with engine(roster.muster.docker_host) as client:
             images, missing = _images(client, roster)
             problems += missing
+            make_empty_image(client)
             problems += _foreign_containers(client, roster, stack)
     except DockerError as error:
         problems.append(str(error))

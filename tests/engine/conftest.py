@@ -7,6 +7,7 @@ from pathlib import Path
 import docker
 import pytest
 from forge_server import ForgeServer
+from strict_forge import StrictForge
 from workplace import Workplace
 
 from muster.forge import Administrator, Forge
@@ -49,6 +50,15 @@ def workplace(
     """A project of its own: folder, state, repository, stack; nothing of it is left behind."""
     with Workplace(tmp_path, server, docker_client, f"t{secrets.token_hex(3)}") as made:
         yield made
+
+
+@pytest.fixture
+def strict_workplace(workplace: Workplace) -> Iterator[Workplace]:
+    """A project whose administrator has a PAT only, at a forge that takes none for minting."""
+    with StrictForge(workplace.server.url) as proxy:
+        workplace.forge_url = proxy.url
+        del workplace.environment["FORGE_ADMIN_USER"], workplace.environment["FORGE_ADMIN_PASS"]
+        yield workplace
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +37,7 @@ class Workplace:
         self, folder: Path, server: ForgeServer, client: docker.DockerClient, name: str
     ) -> None:
         self.folder, self.server, self.client, self.name = folder, server, client, name
+        self.forge_url = server.url
         self.repo = f"keeper/{name}"
         self.forge = Forge(server.url, server.administrator.basic)
         self.environment = {
@@ -55,7 +57,7 @@ class Workplace:
         (self.folder / "Pulumi.yaml").write_text(project)
         (self.folder / "stacks").mkdir()
         (self.folder / "state").mkdir()
-        self.forge.create_repository("keeper", self.name, default_branch="main")
+        self.forge.create_repository(self.repo, "main")
         self.pulumi("stack", "init", self.name)
         return self
 
@@ -66,23 +68,26 @@ class Workplace:
         trace: TracebackType | None,
     ) -> None:
         """Remove by name whatever the test made, however far it came."""
-        mine = {"filters": {"label": f"muster.project={self.name}"}}
-        for container in self.client.containers.list(all=True, **mine):
+        for container in self.client.containers.list(all=True, filters=self._mine):
             container.remove(force=True)
-        for volume in self.client.volumes.list(**mine):
+        for volume in self.client.volumes.list(filters=self._mine):
             volume.remove()
-        for network in self.client.networks.list(**mine):
+        for network in self.client.networks.list(filters=self._mine):
             network.remove()
         for user in list(self.forge.users()):
             if user.login_name.startswith(mark_of(self.name, self.name, "")):
                 self.forge.purge_user(user.login)
+
+    @property
+    def _mine(self) -> dict[str, str]:
+        return {"label": f"muster.project={self.name}"}
 
     def roster(self, agents: str, muster: str = "", **top: str) -> None:
         """Write the roster: `agents` is TOML, `muster` more lines of `[muster]`."""
         values = {
             "name": self.name,
             "repo": self.repo,
-            "forge_url": self.server.url,
+            "forge_url": self.forge_url,
             **top,
         }
         head = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
@@ -164,6 +169,21 @@ class Workplace:
                 return resource
         raise LookupError(f"{kind} {name}")
 
+    def urn(self, kind: str, name: str) -> str:
+        return str(self.resource(kind, name)["urn"])
+
+    def age_credentials(self, days: int) -> None:
+        """Have the state say that all credentials were issued so many days earlier."""
+        exported = json.loads(self.pulumi("stack", "export"))
+        for resource in exported["deployment"]["resources"]:
+            outputs = resource.get("outputs", {})
+            if "issued_at" in outputs and "__provider" in outputs:
+                issued = datetime.fromisoformat(outputs["issued_at"]) - timedelta(days=days)
+                outputs["issued_at"] = issued.isoformat()
+        edited = self.folder / "edited.json"
+        edited.write_text(json.dumps(exported))
+        self.pulumi("stack", "import", "--file", str(edited))
+
     def token(self, agent: str) -> str:
         return _plain(self.resource("AccessToken", agent)["outputs"]["token"])
 
@@ -173,8 +193,15 @@ class Workplace:
     def container(self, agent: str) -> Any:  # noqa: ANN401 - docker has no types
         return self.client.containers.get(f"{self.name}-agents-{agent}")
 
+    def containers(self) -> set[str]:
+        found = self.client.containers.list(all=True, filters=self._mine)
+        return {str(container.name).removeprefix(f"{self.name}-") for container in found}
+
+    def networks(self) -> set[str]:
+        return {str(network.name) for network in self.client.networks.list(filters=self._mine)}
+
     def volumes(self) -> set[str]:
-        found = self.client.volumes.list(filters={"label": f"muster.project={self.name}"})
+        found = self.client.volumes.list(filters=self._mine)
         return {volume.name.removeprefix(f"{self.name}-") for volume in found}
 
 
