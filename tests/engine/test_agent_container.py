@@ -15,7 +15,6 @@ from muster.credentials import TOKEN_SCOPES, new_password
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import docker
     from docker.models.containers import Container
     from forge_server import ForgeServer
 
@@ -47,7 +46,7 @@ class Agent:
                 "AGENT_ROLES": "dev",
                 "ANTHROPIC_API_KEY": "sk-made-up",
                 "FORGE_REPO": self.repo,
-                "FORGE_TOKEN": self.token.secret,
+                "FORGE_TOKEN": str(self.token.secret),
                 "FORGE_URL": self.server.internal_url,
                 "POLL_INTERVAL": "1",
                 "PRIMARY_BRANCH": "main",
@@ -132,16 +131,13 @@ def _next_failure(cycles: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 def test_a_stop_ends_the_container_within_a_second_with_exit_code_0(agent: Agent) -> None:
     next(agent.cycles())
-    agent.container.stop(timeout=30)
-    agent.container.reload()
-    state = agent.container.attrs["State"]
-    assert state["ExitCode"] == 0
-    assert agent.container.wait(timeout=1)["StatusCode"] == 0
+    agent.container.stop(timeout=1)  # then Docker kills, and the code is 137
+    assert agent.container.wait()["StatusCode"] == 0
 
 
 def test_nothing_in_the_container_runs_as_root(agent: Agent) -> None:
-    processes = agent.container.top(ps_args="-eo uid,args")["Processes"]
-    assert {uid for uid, _ in processes} == {"1000"}
+    processes = agent.container.top(ps_args="-eo pid,uid")["Processes"]
+    assert {uid for _, uid in processes} == {"1000"}
 
 
 def test_a_container_without_settings_says_what_is_missing(
@@ -150,4 +146,4 @@ def test_a_container_without_settings_says_what_is_missing(
     with pytest.raises(docker.errors.ContainerError) as caught:
         docker_client.containers.run(IMAGE, remove=True)
     assert caught.value.exit_status == 2
-    assert b"missing in the environment: FORGE_URL;" in caught.value.stderr
+    assert "missing in the environment: FORGE_URL;" in str(caught.value.stderr)
