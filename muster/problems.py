@@ -9,8 +9,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from muster import rules
-
 _LONGEST_SHOWN = 60
 
 _WRONG = {
@@ -71,7 +69,7 @@ def told(details: ErrorDetails, model: type[BaseModel]) -> str:
     kind, value = details["type"], details["input"]
     key = next(part for part in reversed(details["loc"]) if isinstance(part, str))
     if kind == "value_error":
-        return _without_secret(str(details["ctx"]["error"]), value)
+        return str(details["ctx"]["error"])
     if kind == "extra_forbidden":
         return unknown(key, model)
     shown = _shown(value, key)
@@ -105,12 +103,7 @@ def _range(field: FieldInfo) -> str:
 
 
 def _shown(value: object, key: str) -> str:
-    if key == "api_key" or (isinstance(value, str) and rules.looks_secret(value)):
+    if key == "api_key":
         return "this value"
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-
-
-def _without_secret(message: str, value: object) -> str:
-    secret = isinstance(value, str) and rules.looks_secret(value)
-    return message.replace(f'"{value}"', "this value") if secret else message

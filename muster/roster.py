@@ -255,7 +255,7 @@ def load(path: Path) -> Roster:
 def _problem(path: Path, line: int | None, place: Place, message: str) -> Problem:
     agent = place[1] if place[0] == "agents" and len(place) > 1 else None
     key = place if agent is None else place[2:]
-    return Problem(path, line, agent, ".".join(key) or None, message)
+    return Problem(path, line, agent, ".".join(key) or None, rules.without_secrets(message))
 
 
 def _validated(path: Path, data: Mapping[str, Any]) -> tuple[Roster | None, list[_Finding]]:

@@ -1,7 +1,7 @@
 """The rules that single values of a roster follow.
 
 Each function returns the value, normalised where that is said, or raises a `ValueError` whose
-message tells what is wrong and what would be right. No message repeats what may be a secret.
+message tells what is wrong and what would be right.
 """
 
 import ipaddress
@@ -72,12 +72,13 @@ _RESERVED = {
 }
 _RESERVED_PATTERNS = ("*.keys", "*.gpg", "*.rss", "*.atom", "*.png")
 
-_REAL_KEY = re.compile(r"sk-(ant|or|proj|svcacct)-|sk-[A-Za-z0-9_-]{32,}")
+# Real API keys, and what stands before a URL's host.
+_SECRET = re.compile(r"sk-(ant|or|proj|svcacct)-[\w-]*|sk-[\w-]{32,}|(?<=://)[^/\s]*@")
 
 
-def looks_secret(text: str) -> bool:
-    """Tell whether a text holds what looks like a real API key, or credentials in a URL."""
-    return bool(_REAL_KEY.search(text)) or ("@" in text and "://" in text)
+def without_secrets(text: str) -> str:
+    """Return a text in which nothing looks like a real API key, or credentials in a URL."""
+    return _SECRET.sub("…", text)
 
 
 def name(value: str) -> str:
@@ -184,7 +185,7 @@ def from_inside(address: str) -> str:
 
 def api_key(value: str) -> str:
     """Check that an API key is a placeholder."""
-    if looks_secret(value):
+    if _SECRET.search(value):
         raise ValueError(
             "this looks like a real API key, and a real key never goes in the roster; leave "
             "api_key out and set ANTHROPIC_API_KEY, in the environment or as a stack secret"

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ class TomlFile:
 
     def line_of(self, place: Place) -> int | None:
         """Return the line on which a key begins, or else the table that would hold it."""
-        lines = _key_lines(self.text)
         above = (place[:end] for end in range(len(place), 0, -1))
-        return next((lines[place] for place in above if place in lines), None)
+        return next((self._lines[place] for place in above if place in self._lines), None)
+
+    @cached_property
+    def _lines(self) -> Mapping[Place, int]:
+        return _key_lines(self.text)
 
 
 def read(path: Path) -> TomlFile:

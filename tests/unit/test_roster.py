@@ -457,12 +457,24 @@ def test_a_forge_has_a_plain_url(wrong: Wrong, url: str) -> None:
 # Secrets
 
 
-@pytest.mark.parametrize("key", ["api_key", "apikey", "base_url", "roles", "image", "rotation"])
-def test_what_looks_like_a_real_key_is_never_repeated(wrong: Wrong, key: str) -> None:
-    secret = "sk-ant-API03-0123456789"
-    lines = wrong(agent(f'{key} = "{secret}"'))
-    assert lines
-    assert secret not in "\n".join(lines)
+@pytest.mark.parametrize(
+    "field",
+    [
+        'api_key = "SECRET"',
+        'apikey = "SECRET"',
+        'base_url = "SECRET"',
+        'image = "SECRET X"',
+        'model = {key = "SECRET"}',
+        'roles = ["x SECRET"]',
+        'roles = ["SECRET", "SECRET"]',
+        'network = "http://someone:SECRET@forge"',
+    ],
+)
+def test_what_looks_like_a_secret_is_never_repeated(wrong: Wrong, field: str) -> None:
+    secret = "sk-ant-api03-0123456789"
+    lines = wrong(agent(field.replace("SECRET", secret) + '\nrotation = "x"'))
+    assert len(lines) >= 2
+    assert "0123456789" not in "\n".join(lines)
 
 
 def test_a_real_key_is_refused_as_the_placeholder(wrong: Wrong) -> None:
