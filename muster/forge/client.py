@@ -240,7 +240,8 @@ class Forge:
         def revoke_lost() -> None:
             for token in self.tokens(user):
                 if token.name == name:
-                    self.revoke_token(user, token.id)
+                    with contextlib.suppress(NotFoundError):
+                        self.revoke_token(user, token.id)
 
         return self._http.post(
             self._tokens(user),

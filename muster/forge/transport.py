@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import tenacity
 
 from muster.forge import answers
-from muster.forge.errors import ForgeError
+from muster.forge.errors import ForgeError, NotFoundError
 from muster.forge.session import Authorization, RedirectedError, session
 
 if TYPE_CHECKING:
@@ -69,12 +69,24 @@ class Transport:
     def change(self, method: str, path: str, **content: Any) -> None:  # noqa: ANN401 - JSON
         """PUT, PATCH or DELETE, all of which may be repeated.
 
+        What a repeated DELETE does not find was deleted by the attempt that got no answer.
+
         Args:
             method: One of these.
             path: What to change.
             **content: `json` or `params`, as requests takes them.
         """
-        self._repeatedly(lambda: self._send(method, path, _nothing, **content))
+        attempts = itertools.count()
+
+        def attempt() -> None:
+            first = next(attempts) == 0
+            try:
+                self._send(method, path, _nothing, **content)
+            except NotFoundError:
+                if first or method != "DELETE":
+                    raise
+
+        self._repeatedly(attempt)
 
     def post(
         self,

@@ -478,6 +478,17 @@ def test_a_token_whose_minting_got_no_answer_is_revoked_before_another_is_minted
         assert tokens == {1: "kept", 3: "muster-1"}
 
 
+def test_a_removal_that_took_effect_without_an_answer_is_a_success() -> None:
+    with serving(in_turn(Answer(cut=True), Answer(404, {"message": "not found"}))) as server:
+        Forge(server.url, ADMIN).revoke_token("bot", 7)
+        assert len(server.requests) == 2
+
+
+def test_a_removal_of_what_was_gone_before_says_so() -> None:
+    with serving(always(404, {"message": "not found"})) as server, pytest.raises(NotFoundError):
+        Forge(server.url, ADMIN).revoke_token("bot", 7)
+
+
 # Lists
 
 
