@@ -1,7 +1,7 @@
 """The roster: a project's crew, written down in one TOML file.
 
 An unmodified disinto `projects/<name>.toml` is a valid roster: keys and tables of the factory's
-are left alone, and what the factory leaves empty counts as left out. Editors that know Taplo
+are left alone, and an empty `base_url` or `model` counts as left out. Editors that know Taplo
 complete and check a roster that begins with
 
     #:schema ../muster/roster.schema.json
@@ -36,7 +36,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=
 
 _HTTP: JsonDict = {"pattern": "^(https?://.+)?$"}
 
-# disinto writes "" for an endpoint and a model that an agent does not have.
+# To disinto an empty endpoint or model is none (lib/generators.sh).
 _empty_is_none = BeforeValidator(lambda value: None if value == "" else value)
 
 Name = Annotated[

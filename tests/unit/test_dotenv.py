@@ -101,6 +101,12 @@ def test_a_key_that_is_there_keeps_its_place(path: Path, before: str, after: str
     assert path.read_bytes().decode() == after
 
 
+def test_new_keys_follow_an_old_one_that_ended_the_file_without_a_newline(path: Path) -> None:
+    path.write_text("A=1\nTOKEN=old")
+    dotenv.write(path, {"TOKEN": "new", "PASS": "x", "URL": "y"})
+    assert path.read_text() == "A=1\nTOKEN=new\nPASS=x\nURL=y\n"
+
+
 def test_of_a_key_that_is_there_twice_no_stale_value_stays(path: Path) -> None:
     path.write_text("TOKEN=older\nA=1\n\nTOKEN=old\nB=2\n")
     dotenv.write(path, {"TOKEN": "new"})

@@ -514,6 +514,19 @@ def test_everything_that_is_wrong_is_told_at_once_in_the_files_order(wrong: Wron
     ]
 
 
+def test_what_only_looks_like_the_end_of_a_line_is_not_counted(wrong: Wrong) -> None:
+    (line,) = wrong(agent('formula = "a\u2028b"\ncompact_pct = 0'))
+    assert line.startswith("demo.toml:6:")
+
+
+def test_what_is_missing_is_told_where_the_section_begins(wrong: Wrong) -> None:
+    lines = wrong(agent('base_url = "http://llama"\n[agents.dev-qwen.deeper]'))
+    assert [line.partition(";")[0] for line in lines] == [
+        'demo.toml:4: agent "dev-qwen", model: missing, and required with base_url',
+        'demo.toml:6: agent "dev-qwen", deeper: "deeper" is no known field',
+    ]
+
+
 def test_a_missing_forge_is_told_with_both_ways_to_name_one(wrong: Wrong) -> None:
     assert wrong('name = "demo"\nrepo = "acme/demo"\n') == [
         (
@@ -583,7 +596,8 @@ def test_text_that_is_no_utf8_is_told_with_its_line(tmp_path: Path) -> None:
 def test_the_published_schema_is_the_models() -> None:
     published = Path(schema.__file__).with_name("roster.schema.json")
     command = [sys.executable, "-m", "muster.schema"]
-    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    root = published.parents[1]
+    printed = subprocess.run(command, cwd=root, capture_output=True, check=True, text=True).stdout
     assert published.read_text() == printed, "run: python -m muster.schema > " + str(published)
 
 
