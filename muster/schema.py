@@ -76,10 +76,5 @@ def _shape_agent(agent: dict[str, Any]) -> None:
     agent["dependencies"] = {"base_url": ["model"]}
 
 
-def text() -> str:
-    """Return the schema as it is published."""
-    return json.dumps(json_schema(), indent=2) + "\n"
-
-
 if __name__ == "__main__":
-    sys.stdout.write(text())
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
