@@ -1,0 +1,38 @@
+# Every command of the README. PYTHON=python3.13 chooses another Python than the first that fits.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+FITS := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done || echo python3)
+ACTIVE := . .venv/bin/activate &&
+
+.PHONY: help setup up down lint test bench clean
+
+help: ## print this
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+setup: ## install, build or start what is missing on this machine
+	@$(PYTHON) -m toolchain setup
+
+up: setup ## set up, start a local forge, hire the demo crew
+	@$(PYTHON) -m toolchain demo up
+
+down: ## remove all that `make up` made
+	@$(PYTHON) -m toolchain demo down
+
+lint: setup ## check style and types
+	@$(ACTIVE) ruff format --check .
+	@$(ACTIVE) ruff check .
+	@$(ACTIVE) mypy
+
+test: lint ## set up, check style and types, run every test
+	@$(ACTIVE) pytest
+
+bench: setup ## measure, against a floor of plain API calls and container starts
+	@$(ACTIVE) python -m bench
+
+clean: ## remove caches and the virtual environment; stacks and their passphrase stay
+	@rm -rf .venv .muster/{build,log,pulumi,stamps} .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +

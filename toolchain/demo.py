@@ -1,0 +1,108 @@
+"""The demo: a crew on a forge of its own, hired and removed with plain Pulumi."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+from typing import Any
+
+from toolchain.environment import VARIABLES
+from toolchain.paths import BIN, ROOT
+from toolchain.steps import SetupError
+
+STACK = "demo"
+PASSWORD, PORT = "muster:forgeAdminPass", "muster:forgePort"
+FIRST_PORT = 3000
+
+
+def up() -> None:
+    """Hire the demo crew; say who was hired and where to look.
+
+    Raises:
+        SetupError: a Pulumi command failed.
+    """
+    _pulumi("stack", "select", "--create", STACK)
+    configured = _ask("config", "--json")
+    if PASSWORD not in configured:
+        _pulumi("config", "set", "--secret", PASSWORD, stdin=secrets.token_urlsafe(24))
+    if PORT not in configured:
+        _pulumi("config", "set", PORT, str(free_port()))
+    _pulumi("up", "--yes", "--skip-preview")
+    _report(_ask("stack", "output", "--json"))
+
+
+def down() -> None:
+    """Remove the demo crew, its forge and its stack.
+
+    Raises:
+        SetupError: a Pulumi command failed.
+    """
+    if STACK not in {stack["name"] for stack in _ask("stack", "ls", "--json")}:
+        print("The demo is not up.")
+        return
+    _pulumi("destroy", "--yes", "--skip-preview", "--stack", STACK)
+    for key in (PASSWORD, PORT):
+        _pulumi("config", "rm", key, "--stack", STACK)
+    _pulumi("stack", "rm", "--yes", "--preserve-config", STACK)
+
+
+def free_port() -> int:
+    """Return the first free port on this machine's loopback, from 3000 on."""
+    for port in range(FIRST_PORT, FIRST_PORT + 1000):
+        with socket.socket() as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise SetupError(f"No port from {FIRST_PORT} on is free on this machine's loopback.")
+
+
+def _report(outputs: dict[str, Any]) -> None:
+    print(f"\nThe forge: {outputs['forge']}")
+    print("Its administrator: muster-admin; the password:")
+    print(f"  . .venv/bin/activate && pulumi config get {PASSWORD} --stack {STACK}\n")
+    rows = [("AGENT", "BOT USER", "ROLES", "CONTAINER")]
+    rows += [
+        (name, agent["bot_user"], ",".join(agent["roles"]), agent["container"] or "(disabled)")
+        for name, agent in outputs["agents"].items()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _ask(*arguments: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(_run(*arguments, capture=True))
+
+
+def _pulumi(*arguments: str, stdin: str = "") -> None:
+    _run(*arguments, stdin=stdin)
+
+
+def _run(*arguments: str, stdin: str = "", capture: bool = False) -> str:
+    done = subprocess.run(
+        ["pulumi", *arguments],
+        cwd=ROOT,
+        env=_environment(),
+        input=stdin,
+        stdout=subprocess.PIPE if capture else None,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SetupError(f"pulumi {arguments[0]} failed, see above.")
+    return done.stdout or ""
+
+
+def _environment() -> dict[str, str]:
+    """Return what activating the virtual environment sets."""
+    ours = {name: str(path) for name, path in VARIABLES.items()}
+    return {
+        **ours,
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }

@@ -1,0 +1,87 @@
+"""The virtual environment, and what activating it sets."""
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shlex
+import shutil
+import sys
+import venv
+
+from toolchain import stamps
+from toolchain.paths import BIN, MUSTER, PASSPHRASE, PULUMI_HOME, ROOT, STATE, VENV
+from toolchain.shell import ask, run
+from toolchain.steps import Step
+
+VARIABLES = {
+    "PULUMI_CONFIG_PASSPHRASE_FILE": PASSPHRASE,
+    "PULUMI_HOME": PULUMI_HOME,
+}
+"""What Pulumi needs. A value of the user's own wins, another checkout's does not."""
+
+BEGIN, END = "# >>> muster", "# <<< muster"
+
+
+def plan() -> list[Step]:
+    """Return what is to be done for the virtual environment."""
+    missing = []
+    if importlib.util.find_spec("ensurepip") is None:
+        missing.append("Python's venv module is missing: apt-get install python3-venv")
+    if shutil.which("git") is None:
+        missing.append("git is missing: apt-get install git")
+    if stamps.fits("venv", _stamp()) and (BIN / "python").exists() and not missing:
+        return []
+    return [Step("Python packages: install", _install, tuple(missing))]
+
+
+def configure() -> None:
+    """Write the passphrase, the state's folder, and what activation sets; safe to repeat."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    PULUMI_HOME.mkdir(parents=True, exist_ok=True)
+    write_passphrase()
+    # Programs and dynamic providers import our packages whatever the working directory is.
+    (VENV / "lib" / _python() / "site-packages" / "muster.pth").write_text(f"{ROOT}\n")
+    activate = BIN / "activate"
+    text = activate.read_text().partition(BEGIN)[0]
+    activate.write_text(text + _activation())
+
+
+def write_passphrase() -> None:
+    """Make the passphrase that encrypts secrets in the state, unless there is one."""
+    MUSTER.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        made = os.open(PASSPHRASE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(made, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+
+
+def _python() -> str:
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _stamp() -> str:
+    files = (ROOT / "requirements.txt", ROOT / "requirements.lock")
+    return stamps.digest(str(ROOT), sys.version, *files)
+
+
+def _install() -> None:
+    version = "import sys; print(sys.version)"
+    usable = ask(BIN / "python", "-c", version) == sys.version
+    venv.create(VENV, clear=not usable, symlinks=True, with_pip=True)
+    run(
+        *(BIN / "python", "-m", "pip", "install", "--disable-pip-version-check"),
+        *("-r", ROOT / "requirements.txt", "-c", ROOT / "requirements.lock"),
+        log="pip",
+    )
+    stamps.write("venv", _stamp())
+
+
+def _activation() -> str:
+    lines = [BEGIN]
+    for name, path in VARIABLES.items():
+        ours = path.relative_to(ROOT)
+        lines.append(f'case "${{{name}:-}}" in ""|*/{ours})')
+        lines.append(f"    export {name}={shlex.quote(str(path))} ;; esac")
+    lines += ["export PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
+    return "\n".join(lines)
