@@ -13,7 +13,7 @@ from components.env_file import EnvFile
 from components.leftovers import Hooks
 from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
-from muster import accounts, container, roster
+from muster import accounts, container, names, roster
 from muster.compose import Mount
 from muster.docker import EMPTY_IMAGE
 from muster.project import Project
@@ -176,7 +176,9 @@ class Agent(pulumi.ComponentResource):
         files = {"forge_token": self.token.token, "anthropic_api_key": self._api_key()}
         return docker.Container(
             f"{self.settings.name}-credentials",
-            name=mount.volume,
+            name=names.credentials_container_name(
+                self._place.project.roster.name, self.settings.name
+            ),
             image=EMPTY_IMAGE,
             start=False,
             must_run=False,

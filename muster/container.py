@@ -1,5 +1,6 @@
 """What an agent's container is called, sees and carries: plain values, no Docker."""
 
+import re
 from collections.abc import Mapping
 
 from muster.compose import Mount, Service
@@ -24,7 +25,7 @@ _QUIET = {
 
 def user_upper(forge_user: str) -> str:
     """Return the bot user's name as it stands in variables' names."""
-    return forge_user.upper().replace("-", "_")
+    return re.sub(r"[^A-Z0-9]", "_", forge_user.upper())
 
 
 def service(project: Project, agent: Agent) -> Service:

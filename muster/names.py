@@ -17,6 +17,14 @@ def container_name(project: str, agent: str) -> str:
     return f"{project}-{service_name(agent)}"
 
 
+def credentials_container_name(project: str, agent: str) -> str:
+    """Return the name of the container that fills the credentials' volume and never runs.
+
+    It is no agent's container name, whatever agents are called.
+    """
+    return f"{project}-credentials-{agent}"
+
+
 def network_name(project: str) -> str:
     """Return the name of the network that is made for a project without one."""
     return f"muster-{project}"

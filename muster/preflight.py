@@ -103,7 +103,7 @@ def _foreign_containers(client: docker.DockerClient, roster: Roster, stack: str)
 def _forge_problems(
     roster: Roster, stack: str, url: str, administrator: Administrator
 ) -> Iterator[str]:
-    if roster.muster.local_forge and not _answers(url):
+    if roster.muster.local_forge and not Forge(url, None).answers():
         return  # it does not exist yet: what cannot be asked yet is not asked
     forge = Forge(url, administrator.api)
     try:
@@ -118,14 +118,6 @@ def _forge_problems(
         yield from _refused_accounts(forge, roster, stack)
     except ForgeError as error:
         yield f"forge {url}: {error}"
-
-
-def _answers(url: str) -> bool:
-    try:
-        Forge(url, None, patience=0).version()
-    except ForgeError:
-        return False
-    return True
 
 
 def _refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[str]:
