@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import docker
     from docker.models.containers import Container
+    from workplace import Workplace
 
 IMAGE = "muster-agent"
 ENVIRONMENT = {
@@ -113,18 +114,22 @@ class View:
         return {str(item.name): (str(item.id), item.attrs["State"]["StartedAt"]) for item in found}
 
     def compose(self, *arguments: str) -> str:
-        """Run compose as a user would; return what it printed on standard output."""
-        command = compose.command()
-        assert command is not None
-        done = subprocess.run(
-            [*command, "-f", str(self.file), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_compose(self.file, *arguments)
+
+
+def run_compose(file: Path, *arguments: str) -> str:
+    """Run compose as a user would; return what it printed on standard output."""
+    command = compose.command()
+    assert command is not None
+    done = subprocess.run(
+        [*command, "-f", str(file), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture
@@ -236,3 +241,40 @@ def test_up_after_down_brings_back_an_agent_like_the_one_before(view: View) -> N
         "Config": {"max-file": "3", "max-size": "10m"},
     }
     assert "agents-one" in made.attrs["NetworkSettings"]["Networks"][view.project]["Aliases"]
+
+
+def test_compose_leaves_running_what_pulumi_hired(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+    before = workplace.container("dev-qwen").id
+    file = workplace.folder / "stacks" / f"{workplace.name}.compose.yaml"
+    run_compose(file, "up", "-d")
+    run_compose(file, "restart", "agents-dev-qwen")
+    assert workplace.container("dev-qwen").id == before
+    workplace.preview("--refresh", "--expect-no-changes")
+
+
+def test_pulumi_takes_back_an_agent_that_compose_made_anew(workplace: Workplace) -> None:
+    """In a repair, and in a rotation that has seen no drift."""
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+    composed = made_anew(workplace)
+    workplace.up("--refresh")
+    assert workplace.container("dev-qwen").id != composed
+
+    composed = made_anew(workplace)
+    workplace.roster(workplace.agent("dev-qwen", rotation=2))
+    workplace.up()
+    assert workplace.container("dev-qwen").id != composed
+    workplace.preview("--refresh", "--expect-no-changes")
+
+
+def made_anew(workplace: Workplace) -> str:
+    """Have compose replace the container by one that works; return its id."""
+    file = workplace.folder / "stacks" / f"{workplace.name}.compose.yaml"
+    run_compose(file, "down", "agents-dev-qwen")
+    run_compose(file, "up", "-d", "agents-dev-qwen")
+    container = workplace.container("dev-qwen")
+    first = next(iter(container.logs(stream=True, follow=True)))
+    assert json.loads(first)["forge"]["status"] == 200
+    return str(container.id)
