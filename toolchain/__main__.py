@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ def set_up() -> None:
     Raises:
         SetupError: something is missing that set-up cannot bring, or a step failed.
     """
+    # A root shell that is no login shell may lack them, and Docker's and Debian's tools are there.
+    os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
     with _alone():
         work_through([*environment.plan(), *pulumi.plan(), *docker_engine.plan(), *images.plan()])
         environment.configure()

@@ -70,7 +70,7 @@ def _install_and_start() -> None:
             install_packages(package)
     if Path("/run/systemd/system").exists():
         run("systemctl", "start", "docker", log="docker")
-    else:
+    elif not answers():
         _start()
 
 

@@ -35,23 +35,22 @@ PROBE_SECONDS = 10.0
 
 def plan() -> list[Step]:
     """Return what is to be done for the images; all that may be, where no engine answers yet."""
-    if docker_engine.answers() and _are_current():
-        return []
-    return [
-        Step("Base image", _make_base, _missing_for_base()),
-        Step("Forge image (6 minutes where it is built)", _make_forge, _missing_for_forge()),
-        Step("Agent image", _make_agent),
-    ]
+    steps = []
+    engine = docker_engine.answers()
+    if not (engine and _stands_for(BASE, versions.BASE_IMAGE, OWN_BASE)):
+        steps.append(Step("Base image", _make_base, _missing_for_base()))
+    if not (engine and _stands_for(FORGE, versions.FORGE_IMAGE, _own_forge())):
+        title = "Forge image (6 minutes where it is built)"
+        steps.append(Step(title, _make_forge, _missing_for_forge()))
+    if not (engine and _stands_for(AGENT, _own_agent())):
+        steps.append(Step("Agent image", _make_agent))
+    return steps
 
 
-def _are_current() -> bool:
-    base = _id(BASE)
-    return (
-        base is not None
-        and base in (_id(versions.BASE_IMAGE), _id(OWN_BASE))
-        and _id(FORGE) in (_id(versions.FORGE_IMAGE) or "none", _id(_own_forge()) or "none")
-        and _id(AGENT) == _id(_own_agent())
-    )
+def _stands_for(name: str, *candidates: str) -> bool:
+    """Whether a name is that of one of the images."""
+    named = _id(name)
+    return named is not None and named in map(_id, candidates)
 
 
 def _id(image: str) -> str | None:
