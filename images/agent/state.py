@@ -6,8 +6,8 @@ from typing import Any
 
 FILE = Path.home() / "data" / "last_cycle.json"
 _DRAFT = FILE.with_suffix(".tmp")
-HEALTHY = FILE.with_name("healthy")
-"""Stands there while the last health check was a good one."""
+CHECKED = FILE.with_name("checked")
+"""Stands there once a health check has seen a cycle of this container."""
 
 
 def clear() -> None:
@@ -18,7 +18,7 @@ def clear() -> None:
     """
     _DRAFT.touch()
     FILE.unlink(missing_ok=True)
-    mark(healthy=False)
+    CHECKED.unlink(missing_ok=True)
 
 
 def write(record: dict[str, object]) -> None:
@@ -35,11 +35,3 @@ def read() -> dict[str, Any]:
     """
     record: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
     return record
-
-
-def mark(*, healthy: bool) -> None:
-    """Note how a health check ended: while all is well, the next may take its time."""
-    if healthy:
-        HEALTHY.touch()
-    else:
-        HEALTHY.unlink(missing_ok=True)
