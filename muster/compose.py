@@ -59,7 +59,7 @@ class Service:
         environment: the environment without credentials.
         mounts: the volumes.
         labels: the labels by which Muster knows the container.
-        memory: the limit in bytes.
+        memory: the limit in bytes, swap included.
         cpus: the limit in processors.
         pids: the limit in processes.
         restart: when Docker starts the container again.

@@ -229,7 +229,7 @@ def test_up_after_down_brings_back_an_agent_like_the_one_before(view: View) -> N
     assert {(m["Name"], m["Destination"], m["RW"]) for m in made.attrs["Mounts"]} == {
         (mount.volume, mount.path, not mount.read_only) for mount in view.one.mounts
     }
-    assert host["Memory"] == view.one.memory
+    assert host["Memory"] == host["MemorySwap"] == view.one.memory
     assert host["NanoCpus"] == view.one.cpus * 1_000_000_000
     assert host["PidsLimit"] == view.one.pids
     assert host["RestartPolicy"]["Name"] == "unless-stopped"

@@ -57,6 +57,7 @@ services:
       read_only: true
     restart: unless-stopped
     mem_limit: 2147483648
+    memswap_limit: 2147483648
     cpus: 2.0
     pids_limit: 512
     security_opt:
