@@ -12,8 +12,10 @@ from toolchain.paths import BIN, ROOT
 from toolchain.steps import SetupError
 
 STACK = "demo"
-PASSWORD, PORT = "muster:forgeAdminPass", "muster:forgePort"
+ADMINISTRATOR, PASSWORD = "muster:forgeAdminUser", "muster:forgeAdminPass"
+PORT = "muster:forgePort"
 FIRST_PORT = 3000
+CONFIGURATION = ROOT / "stacks" / f"Pulumi.{STACK}.yaml"
 
 
 def up() -> None:
@@ -29,7 +31,7 @@ def up() -> None:
     if PORT not in configured:
         _pulumi("config", "set", PORT, str(free_port()))
     _pulumi("up", "--yes", "--skip-preview")
-    _report(_ask("stack", "output", "--json"))
+    _report(_ask("stack", "output", "--json"), configured[ADMINISTRATOR]["value"])
 
 
 def down() -> None:
@@ -45,6 +47,15 @@ def down() -> None:
     for key in (PASSWORD, PORT):
         _pulumi("config", "rm", key, "--stack", STACK)
     _pulumi("stack", "rm", "--yes", "--preserve-config", STACK)
+    _forget_salt()
+
+
+def _forget_salt() -> None:
+    """Take the passphrase's salt out of the stack's configuration, once it holds no secret."""
+    text = CONFIGURATION.read_text()
+    if "secure:" not in text:
+        lines = text.splitlines(keepends=True)
+        CONFIGURATION.write_text("".join(x for x in lines if not x.startswith("encryptionsalt:")))
 
 
 def free_port() -> int:
@@ -60,18 +71,22 @@ def free_port() -> int:
     raise SetupError(f"No port from {FIRST_PORT} on is free on this machine's loopback.")
 
 
-def _report(outputs: dict[str, Any]) -> None:
-    print(f"\nThe forge: {outputs['forge']}")
-    print("Its administrator: muster-admin; the password:")
-    print(f"  . .venv/bin/activate && pulumi config get {PASSWORD} --stack {STACK}\n")
+def _report(outputs: dict[str, Any], administrator: str) -> None:
     rows = [("AGENT", "BOT USER", "ROLES", "CONTAINER")]
     rows += [
         (name, agent["bot_user"], ",".join(agent["roles"]), agent["container"] or "(disabled)")
         for name, agent in outputs["agents"].items()
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print()
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+    print(f"""
+The forge:   {outputs["forge"]}, administrator {administrator}
+Password:    . .venv/bin/activate && pulumi config get {PASSWORD} --stack {STACK}
+At work:     docker logs --follow {rows[1][-1]}""")
 
 
 def _ask(*arguments: str) -> Any:  # noqa: ANN401 - JSON
