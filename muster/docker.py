@@ -9,7 +9,6 @@ import docker
 import docker.errors
 import requests
 
-
 EMPTY_IMAGE = "muster-empty"
 """An image without files, for containers that never run."""
 
@@ -35,13 +34,21 @@ def engine(host: str | None) -> Iterator[docker.DockerClient]:
         client.ping()
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise DockerError(
-            f"Docker is unreachable ({where}): {error}. Start it, or name another with "
+            f"Docker is unreachable ({where}): {_reason(error)}. Start it, or name another with "
             "[muster] docker_host"
         ) from None
     try:
         yield client
     finally:
         client.close()
+
+
+def _reason(error: BaseException) -> str:
+    """Say what kept the engine from answering: docker and requests wrap that several times."""
+    for wrapped in (error.__cause__, *error.args):
+        if isinstance(wrapped, BaseException):
+            return _reason(wrapped)
+    return getattr(error, "strerror", None) or str(error)
 
 
 def image_id(client: docker.DockerClient, image: str) -> str:

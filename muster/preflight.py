@@ -12,9 +12,21 @@ import docker
 from muster import local_forge
 from muster.accounts import mark_of, refusal
 from muster.docker import DockerError, container_labels, engine, image_id, make_empty_image
-from muster.forge import Administrator, Forge, ForgeError, User, minting_obstacle
+from muster.forge import (
+    Administrator,
+    ForbiddenError,
+    Forge,
+    ForgeError,
+    UnauthorizedError,
+    User,
+    minting_obstacle,
+)
 from muster.names import STACK_LABEL, container_name
-from muster.roster import Roster
+from muster.roster import Roster, problem
+from muster.toml_file import Place
+
+PATIENCE = 5.0
+"""Seconds for which a forge that does not answer is asked again: somebody waits to be told."""
 
 MANY_USERS = 500
 """From so many accounts on a forge, each bot user is asked for by name."""
@@ -68,24 +80,28 @@ def inspect(
 def _missing_keys(roster: Roster, anthropic_api_key: str | None) -> Iterator[str]:
     for agent in roster.agents.values():
         if agent.base_url is None and not anthropic_api_key:
-            yield (
-                f'{roster.path}: agent "{agent.name}" uses the Anthropic API and there is no key: '
-                "set ANTHROPIC_API_KEY, or keep it in the stack: "
-                "pulumi config set --secret anthropicApiKey; or give the agent a base_url"
+            yield _told(
+                roster,
+                ("agents", agent.name, "base_url"),
+                "without one the agent uses the Anthropic API, and there is no key for it: set "
+                "ANTHROPIC_API_KEY, or keep it in the stack (pulumi config set --secret "
+                "anthropicApiKey), or give the agent a base_url",
             )
 
 
 def _images(client: docker.DockerClient, roster: Roster) -> tuple[dict[str, str], list[str]]:
-    wanted = {agent.image for agent in roster.agents.values()}
+    wanted: dict[str, Place] = {
+        agent.image: ("agents", agent.name, "image") for agent in roster.agents.values()
+    }
     if roster.muster.local_forge:
-        wanted.add(local_forge.IMAGE)
+        wanted[local_forge.IMAGE] = ("muster", "local_forge")
     found: dict[str, str] = {}
     problems: list[str] = []
-    for image in sorted(wanted):
+    for image, place in sorted(wanted.items()):
         try:
             found[image] = image_id(client, image)
         except DockerError as error:
-            problems.append(str(error))
+            problems.append(_told(roster, place, str(error)))
     return found, problems
 
 
@@ -94,9 +110,11 @@ def _foreign_containers(client: docker.DockerClient, roster: Roster, stack: str)
         name = container_name(roster.name, agent.name)
         labels = container_labels(client, name)
         if labels is not None and labels.get(STACK_LABEL) != stack:
-            yield (
-                f'{roster.path}: agent "{agent.name}": a container named {name} exists and is not '
-                "this stack's: give the project another name, or remove the container"
+            yield _told(
+                roster,
+                ("agents", agent.name),
+                f"a container named {name} exists and is not this stack's: "
+                "give the project another name, or remove the container",
             )
 
 
@@ -105,19 +123,25 @@ def _forge_problems(
 ) -> Iterator[str]:
     if roster.muster.local_forge and not Forge(url, None).answers():
         return  # it does not exist yet: what cannot be asked yet is not asked
-    forge = Forge(url, administrator.api)
+    forge = Forge(url, administrator.api, patience=PATIENCE)
     try:
         forge.may_administer(roster.repo)
         if obstacle := minting_obstacle(url, administrator):
             yield f"forge {url}: {obstacle}"
         if not roster.muster.local_forge and forge.repository(roster.repo) is None:
-            yield (
-                f"{roster.path}: repo: the forge at {url} has no repository {roster.repo}: "
-                "create it, or correct repo"
+            yield _told(
+                roster,
+                ("repo",),
+                f"the forge at {url} has no repository {roster.repo}: create it, or correct repo",
             )
         yield from _refused_accounts(forge, roster, stack)
+    except (UnauthorizedError, ForbiddenError) as error:
+        yield (
+            f"forge {url} does not let the administrator's credentials do what an update needs: "
+            f"{error}. Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT"
+        )
     except ForgeError as error:
-        yield f"forge {url}: {error}"
+        yield _told(roster, ("forge_url",), str(error))
 
 
 def _refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[str]:
@@ -126,7 +150,7 @@ def _refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[str]
         user = existing.get(agent.forge_user.lower())
         mark = mark_of(stack, roster.name, agent.name)
         if user and (reason := refusal(user, mark=mark, adopt=agent.adopt)):
-            yield f'{roster.path}: agent "{agent.name}", forge_user: {reason}'
+            yield _told(roster, ("agents", agent.name, "forge_user"), reason)
 
 
 def _accounts(forge: Forge, names: list[str]) -> dict[str, User]:
@@ -139,3 +163,7 @@ def _accounts(forge: Forge, names: list[str]) -> dict[str, User]:
     if len(users) == MANY_USERS:
         users = [user for name in names if (user := forge.user(name))]
     return {user.login.lower(): user for user in users}
+
+
+def _told(roster: Roster, place: Place, message: str) -> str:
+    return str(problem(roster, place, message))

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from muster import administrator, local_forge, names, preflight
 from muster.forge import Administrator
+from muster.preflight import PreflightError
 from muster.roster import Roster, load
+
+HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def find(
     roster = load(Path(configuration("roster") or f"stacks/{stack}.toml"))
     who = administrator.find(environment, configuration)
     key = environment.get("ANTHROPIC_API_KEY") or configuration("anthropicApiKey")
-    port = int(configuration("forgePort") or local_forge.PORT)
+    port = _port(configuration("forgePort"))
     images = preflight.inspect(
         roster,
         stack,
@@ -76,6 +79,14 @@ def find(
         anthropic_api_key=key,
     )
     return Project(stack, roster, who, key, port, images)
+
+
+def _port(configured: str | None) -> int:
+    if configured is None:
+        return local_forge.PORT
+    if configured.isdecimal() and 0 < int(configured) <= HIGHEST_PORT:
+        return int(configured)
+    raise PreflightError([f"configuration forgePort: {configured} is no port; write 3000, say"])
 
 
 def _forge_url(roster: Roster, port: int) -> str:

@@ -22,7 +22,7 @@ from muster import problems, rules, toml_file
 from muster.problems import Problem, RosterError
 from muster.toml_file import Place
 
-__all__ = ["Agent", "Muster", "Problem", "Roster", "RosterError", "load"]
+__all__ = ["Agent", "Muster", "Problem", "Roster", "RosterError", "load", "problem"]
 
 SCHEDULE = "schedule"
 """`[agents.schedule]` is the factory's, and no agent."""
@@ -250,6 +250,11 @@ def load(path: Path) -> Roster:
         told = [_problem(path, file.line_of(place), place, message) for place, message in findings]
         raise RosterError(sorted(told, key=lambda problem: problem.line or 0))
     return roster
+
+
+def problem(roster: Roster, place: Place, message: str) -> Problem:
+    """Return what is wrong at a place of a roster that was read, and breaks no rule itself."""
+    return _problem(roster.path, toml_file.read(roster.path).line_of(place), place, message)
 
 
 def _problem(path: Path, line: int | None, place: Place, message: str) -> Problem:
