@@ -1,5 +1,6 @@
 """The forge that the tests talk to: the same image that a local forge runs."""
 
+import json
 import secrets
 from types import TracebackType
 from typing import Self
@@ -44,6 +45,22 @@ class ForgeServer:
         pat = Forge(self.url, basic).mint_token(basic.user, "tests", ["all"])
         self.administrator = Administrator(basic.user, basic.password, pat.secret)
         return self
+
+    def sql(self, statement: str, *values: object) -> None:
+        """Change the forge's database by hand, where its API offers no way."""
+        code = (
+            "import json, sqlite3, sys\n"
+            "database = sqlite3.connect('/var/lib/gitea/data/gitea.db', timeout=10)\n"
+            "with database:\n"
+            "    database.execute(sys.argv[1], json.loads(sys.argv[2]))\n"
+        )
+        self.client.containers.run(
+            "muster-agent",
+            entrypoint=["python3", "-c", code, statement, json.dumps(values)],
+            volumes_from=[self.network],
+            user="1000",
+            remove=True,
+        )
 
     def __exit__(
         self,

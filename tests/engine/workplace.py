@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -38,11 +41,12 @@ class Workplace:
     ) -> None:
         self.folder, self.server, self.client, self.name = folder, server, client, name
         self.forge_url = server.url
+        self.began = int(time.time())
         self.repo = f"keeper/{name}"
         self.forge = Forge(server.url, server.administrator.basic)
         self.environment = {
             **os.environ,
-            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": "only for this test",
             "FORGE_ADMIN_USER": str(server.administrator.user),
             "FORGE_ADMIN_PASS": str(server.administrator.password),
@@ -144,6 +148,51 @@ class Workplace:
     def destroy(self, *options: str, **how: Any) -> str:  # noqa: ANN401 - as `pulumi`
         return self.pulumi("destroy", "--yes", "--skip-preview", *options, **how)
 
+    @contextmanager
+    def engine(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Start `pulumi` in a session of its own; what is left of it is ended afterwards."""
+        process = subprocess.Popen(
+            ["pulumi", *arguments, "--non-interactive", "--color=never"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            for left in _session(process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(left, signal.SIGKILL)
+            print(process.communicate()[0])  # noqa: T201 - pytest shows it where a test fails
+
+    def providers(self, engine: subprocess.Popen[str]) -> list[int]:
+        """Return the processes of an engine's run that serve the dynamic resources."""
+        found = []
+        for process in _session(engine.pid):
+            with suppress(OSError):
+                if b"pulumi.dynamic" in Path(f"/proc/{process}/cmdline").read_bytes():
+                    found.append(process)
+        return found
+
+    def wait_for_event(self, action: str, container: str, seconds: float = 60) -> None:
+        """Wait until Docker does this to the container.
+
+        Raises:
+            TimeoutError: it did not happen within so many seconds, now or since the test began.
+        """
+        events = self.client.events(
+            since=self.began,
+            until=int(time.time() + seconds),
+            filters={"container": container, "event": action, "type": "container"},
+        )
+        for _ in events:
+            return
+        raise TimeoutError(f"{container}: no {action} within {seconds} s")
+
     def preview(self, *options: str) -> dict[str, list[str]]:
         """Return what a preview would do: for each operation but `same`, the resources."""
         printed = self.pulumi("preview", "--json", *options)
@@ -190,8 +239,17 @@ class Workplace:
     def password(self, agent: str) -> str:
         return _plain(self.resource("BotPassword", agent)["outputs"]["password"])
 
+    def container_name(self, agent: str) -> str:
+        return f"{self.name}-agents-{agent}"
+
+    def inspected(self) -> list[Any]:
+        """Return what `docker inspect` says of the project's containers and volumes."""
+        containers = self.client.containers.list(all=True, filters=self._mine)
+        volumes = self.client.volumes.list(filters=self._mine)
+        return [thing.attrs for thing in [*containers, *volumes]]
+
     def container(self, agent: str) -> Any:  # noqa: ANN401 - docker has no types
-        return self.client.containers.get(f"{self.name}-agents-{agent}")
+        return self.client.containers.get(self.container_name(agent))
 
     def containers(self) -> set[str]:
         found = self.client.containers.list(all=True, filters=self._mine)
@@ -203,6 +261,16 @@ class Workplace:
     def volumes(self) -> set[str]:
         found = self.client.volumes.list(filters=self._mine)
         return {volume.name.removeprefix(f"{self.name}-") for volume in found}
+
+
+def _session(leader: int) -> list[int]:
+    """Return the processes of a session; each plugin of an engine has a process group."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getsid(int(process.name)) == leader:
+                found.append(int(process.name))
+    return found
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 - JSON
