@@ -65,6 +65,7 @@ class Agent(pulumi.ComponentResource):
         self.settings = settings
         self._place = place
         self._service = container.service(place.project, settings)
+        self._labels = names.labels(place.project.stack, place.project.roster.name, settings.name)
 
         self.bot_user = self._bot_user()
         self.password, self.token = self._credentials()
@@ -160,7 +161,7 @@ class Agent(pulumi.ComponentResource):
             name=mount.volume,
             labels=[
                 docker.VolumeLabelArgs(label=label, value=value)
-                for label, value in sorted(self._service.labels.items())
+                for label, value in sorted(self._labels.items())
             ],
             opts=self._child(retain_on_delete=keep),
         )
@@ -171,11 +172,12 @@ class Agent(pulumi.ComponentResource):
         Docker copies uploads into a container's own layer before it starts, and refuses to where
         the root is read-only. So they go into a volume, through a container that never starts.
         Its image names no user: Docker would look that up on the host and give it the files.
+        Its resource's name has a dot, which no agent's has.
         """
         volume = self._volume(mount, keep=False)
         files = {"forge_token": self.token.token, "anthropic_api_key": self._api_key()}
         return docker.Container(
-            f"{self.settings.name}-credentials",
+            f"{self.settings.name}.credentials",
             name=names.credentials_container_name(
                 self._place.project.roster.name, self.settings.name
             ),
@@ -184,7 +186,7 @@ class Agent(pulumi.ComponentResource):
             must_run=False,
             command=["-"],  # it never runs, and Docker wants one
             network_mode="none",
-            labels=_labels(self._service.labels),
+            labels=_labels(self._labels),
             volumes=[
                 docker.ContainerVolumeArgs(volume_name=volume.name, container_path=mount.path)
             ],
@@ -201,12 +203,12 @@ class Agent(pulumi.ComponentResource):
             opts=self._child(delete_before_replace=True, hooks=self._place.hooks.container),
         )
 
-    def _credential_variables(self) -> list[pulumi.Output[str]]:
-        return [
-            pulumi.Output.concat("ANTHROPIC_API_KEY=", self._api_key()),
-            pulumi.Output.concat("FORGE_PASS=", self.password.password),
-            pulumi.Output.concat("FORGE_TOKEN=", self.token.token),
-        ]
+    def _credential_variables(self) -> dict[str, pulumi.Input[str]]:
+        return {
+            "ANTHROPIC_API_KEY": self._api_key(),
+            "FORGE_PASS": self.password.password,
+            "FORGE_TOKEN": self.token.token,
+        }
 
     def _container(
         self, compose_labels: Mapping[str, str], depends_on: list[pulumi.Resource]
@@ -218,18 +220,18 @@ class Agent(pulumi.ComponentResource):
         """
         service = self._service
         trigger: list[pulumi.Input[str]] = [self._image_id]
-        variables: list[pulumi.Input[str]] = [*container.lines(service.environment)]
+        variables: dict[str, pulumi.Input[str]] = {**service.environment}
         if self.settings.credentials == "file":
             files = self._credential_files(service.mounts[-1])
             trigger.append(files.id)
             depends_on = [*depends_on, files]
         else:
-            variables += self._credential_variables()
+            variables |= self._credential_variables()
         return docker.Container(
             self.settings.name,
             name=service.container,
             image=service.image,
-            envs=variables,
+            envs=[pulumi.Output.concat(key, "=", variables[key]) for key in sorted(variables)],
             volumes=[
                 docker.ContainerVolumeArgs(
                     volume_name=mount.volume,
