@@ -1,0 +1,383 @@
+"""What one agent's section declares: every resource, every input, every option that counts."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from declared import Declared, Secret, crew, declare, project
+
+from components.crew import Crew
+from muster import compose
+
+QWEN = """
+[agents.dev-qwen]
+base_url = "http://10.0.0.5:8081"
+model = "qwen"
+forge_user = "Demo.Dev"
+"""
+PLANNER = "\n[agents.planner]\n"
+KEY = "sk-ant-a-real-key"
+
+ENVIRONMENT = {
+    "AGENT_NAME": "dev-qwen",
+    "AGENT_ROLES": "dev",
+    "ANTHROPIC_BASE_URL": "http://10.0.0.5:8081",
+    "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "60",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_MODEL": "qwen",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_TELEMETRY": "1",
+    "FORGE_BOT_USER_DEMO_DEV": "Demo.Dev",
+    "FORGE_REPO": "acme/demo",
+    "FORGE_URL": "https://forge.example.org",
+    "POLL_INTERVAL": "60",
+    "PRIMARY_BRANCH": "main",
+    "PROJECT_NAME": "demo",
+}
+FILES = {
+    "ANTHROPIC_API_KEY_FILE": "/run/secrets/muster/anthropic_api_key",
+    "FORGE_TOKEN_FILE": "/run/secrets/muster/forge_token",
+}
+LABELS = {"muster.agent": "dev-qwen", "muster.project": "demo", "muster.stack": "live"}
+
+DATA = {"volumeName": "demo-agents-dev-qwen-data", "containerPath": "/home/agent/data"}
+REPOS = {"volumeName": "demo-agents-dev-qwen-repos", "containerPath": "/home/agent/repos"}
+CREDENTIALS = {
+    "volumeName": "demo-agents-dev-qwen-credentials",
+    "containerPath": "/run/secrets/muster",
+}
+
+CONTAINER = {
+    "name": "demo-agents-dev-qwen",
+    "image": "muster-agent",
+    "envs": [f"{name}={value}" for name, value in sorted({**ENVIRONMENT, **FILES}.items())],
+    "volumes": [
+        {**DATA, "readOnly": False},
+        {**REPOS, "readOnly": False},
+        {**CREDENTIALS, "readOnly": True},
+    ],
+    "networksAdvanced": [{"name": "muster-demo", "aliases": ["agents-dev-qwen"]}],
+    "hosts": [{"host": "host.docker.internal", "ip": "host-gateway"}],
+    "labels": [
+        {"label": "muster.agent", "value": "dev-qwen"},
+        {"label": "muster.pids", "value": "512"},
+        {"label": "muster.project", "value": "demo"},
+        {"label": "muster.stack", "value": "live"},
+    ],
+    "restart": "unless-stopped",
+    "memory": 2048,
+    "memorySwap": 2048,
+    "cpus": "2.0",
+    "logDriver": "json-file",
+    "logOpts": {"max-file": "3", "max-size": "10m"},
+    "securityOpts": ["no-new-privileges:true"],
+    "capabilities": {"drops": ["ALL"]},
+}
+
+HELD = [
+    "AccessToken dev-qwen",
+    "BotPassword dev-qwen",
+    "BotUser dev-qwen",
+    "Container dev-qwen",
+    "Container dev-qwen.credentials",
+    "RepositoryAccess dev-qwen",
+    "TokenSweep dev-qwen",
+    "Volume dev-qwen-credentials",
+    "Volume dev-qwen-data",
+    "Volume dev-qwen-repos",
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_compose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no compose on this machine, whatever it has."""
+    monkeypatch.setattr(compose, "COMMANDS", ())
+
+
+def upload(file: str, content: object) -> dict[str, Any]:
+    return {
+        "file": f"/run/secrets/muster/{file}",
+        "content": content,
+        "owner": "1000",
+        "group": "1000",
+        "permissions": "0400",
+    }
+
+
+def environment(declared: Declared) -> dict[str, Any]:
+    lines = [line.value if isinstance(line, Secret) else line for line in declared.inputs["envs"]]
+    return dict(line.split("=", 1) for line in lines)
+
+
+# One agent with a model of its own and credentials in files
+
+
+def test_an_agent_is_exactly_these_resources(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN)
+    assert declared.children("Agent dev-qwen") == HELD
+    assert sorted(declared.keys() - HELD) == ["Agent dev-qwen", "Crew demo", "Network network"]
+
+
+def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN)
+    forge, user = "https://forge.example.org", "BotUser dev-qwen id"
+    inputs = {label: one.inputs for label, one in declared.items()}
+    assert inputs["BotUser dev-qwen"] == {
+        "forge": forge,
+        "user": "Demo.Dev",
+        "mark": "muster:live/demo/dev-qwen",
+        "full_name": "dev-qwen (agent of demo, by Muster)",
+        "adopt": False,
+    }
+    assert inputs["BotPassword dev-qwen"] == {
+        "forge": forge,
+        "user": user,
+        "mark": "muster:live/demo/dev-qwen",
+    }
+    assert inputs["AccessToken dev-qwen"] == {
+        "forge": forge,
+        "user": user,
+        "password": Secret("the-password"),
+        "scopes": ["read:user", "write:issue", "write:repository"],
+    }
+    assert inputs["RepositoryAccess dev-qwen"] == {
+        "forge": forge,
+        "repository": "acme/demo",
+        "user": user,
+        "permission": "write",
+    }
+    assert inputs["TokenSweep dev-qwen"] == {
+        "forge": forge,
+        "user": user,
+        "password": Secret("the-password"),
+        "kept": 7,
+    }
+
+
+def test_an_agents_container_has_exactly_these_inputs(tmp_path: Path) -> None:
+    assert crew(tmp_path, QWEN)["Container dev-qwen"].inputs == CONTAINER
+
+
+def test_an_agents_volumes_have_exactly_these_inputs(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN)
+    for kind in ("data", "repos", "credentials"):
+        assert declared[f"Volume dev-qwen-{kind}"].inputs == {
+            "name": f"demo-agents-dev-qwen-{kind}",
+            "labels": [{"label": label, "value": LABELS[label]} for label in sorted(LABELS)],
+        }
+
+
+def test_credentials_go_into_a_volume_through_a_container_that_never_runs(tmp_path: Path) -> None:
+    assert crew(tmp_path, QWEN)["Container dev-qwen.credentials"].inputs == {
+        "name": "demo-credentials-dev-qwen",
+        "image": "muster-empty",
+        "start": False,
+        "mustRun": False,
+        "command": ["-"],
+        "networkMode": "none",
+        "labels": [{"label": label, "value": LABELS[label]} for label in sorted(LABELS)],
+        "volumes": [CREDENTIALS],
+        "uploads": [
+            upload("forge_token", Secret("the-token")),
+            upload("anthropic_api_key", "sk-no-key-required"),
+        ],
+    }
+
+
+def test_an_agents_resources_have_exactly_these_options(tmp_path: Path) -> None:
+    """What cannot exist twice is deleted first; what must follow the credentials is triggered."""
+    declared = crew(tmp_path, QWEN)
+    assert {label: declared[label].options for label in HELD} == {
+        "AccessToken dev-qwen": {
+            "trigger": [1, "BotPassword dev-qwen id"],
+            "secret_outputs": ["token"],
+        },
+        "BotPassword dev-qwen": {"trigger": 1, "secret_outputs": ["password"]},
+        "BotUser dev-qwen": {"delete_before_replace": True},
+        "Container dev-qwen": {
+            "delete_before_replace": True,
+            "trigger": ["sha256:agent", "Container dev-qwen.credentials id"],
+            "hooks": ["clear-leftover-container", "limit-processes"],
+        },
+        "Container dev-qwen.credentials": {
+            "delete_before_replace": True,
+            "hooks": ["clear-leftover-container"],
+        },
+        "RepositoryAccess dev-qwen": {"delete_before_replace": True},
+        "TokenSweep dev-qwen": {},
+        "Volume dev-qwen-credentials": {},
+        "Volume dev-qwen-data": {"retain_on_delete": True},
+        "Volume dev-qwen-repos": {"retain_on_delete": True},
+    }
+
+
+def test_no_trigger_is_a_secret_for_a_secret_one_never_fires(tmp_path: Path) -> None:
+    triggers = [one.options.get("trigger") for one in crew(tmp_path, QWEN).values()]
+    assert "Secret(" not in repr(triggers)
+
+
+def test_the_old_token_is_swept_after_the_container_was_swapped(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN)
+    assert "Container dev-qwen" in declared["TokenSweep dev-qwen"].depends_on
+    assert {
+        "Container dev-qwen.credentials",
+        "RepositoryAccess dev-qwen",
+    } <= declared["Container dev-qwen"].depends_on
+    assert "AccessToken dev-qwen" in declared["Container dev-qwen.credentials"].depends_on
+
+
+# Variants
+
+
+def test_another_rotation_is_another_trigger_and_nothing_else(tmp_path: Path) -> None:
+    before, after = crew(tmp_path, QWEN), crew(tmp_path, f"{QWEN}rotation = 2\n")
+    assert {label for label in before if before[label] != after[label]} == {
+        "AccessToken dev-qwen",
+        "BotPassword dev-qwen",
+    }
+    assert after["BotPassword dev-qwen"].options["trigger"] == 2
+    assert after["AccessToken dev-qwen"].options["trigger"] == [2, "BotPassword dev-qwen id"]
+    assert {label: one.inputs for label, one in before.items()} == {
+        label: one.inputs for label, one in after.items()
+    }
+
+
+def test_an_age_limit_is_an_input_of_both_credentials(tmp_path: Path) -> None:
+    declared = crew(tmp_path, f"{QWEN}max_credential_age_days = 90\n")
+    assert declared["BotPassword dev-qwen"].inputs["max_age_days"] == 90
+    assert declared["AccessToken dev-qwen"].inputs["max_age_days"] == 90
+
+
+def test_credentials_in_the_environment_are_secrets_among_sorted_variables(tmp_path: Path) -> None:
+    declared = crew(tmp_path, f'{QWEN}credentials = "env"\n')
+    credentials = {
+        "ANTHROPIC_API_KEY": "sk-no-key-required",
+        "FORGE_PASS": "the-password",
+        "FORGE_TOKEN": "the-token",
+    }
+    lines = [f"{name}={value}" for name, value in sorted({**ENVIRONMENT, **credentials}.items())]
+    secret = {"FORGE_PASS=the-password", "FORGE_TOKEN=the-token"}
+    assert declared["Container dev-qwen"].inputs == {
+        **CONTAINER,
+        "envs": [Secret(line) if line in secret else line for line in lines],
+        "volumes": CONTAINER["volumes"][:2],  # type: ignore[index]
+    }
+    assert declared["Container dev-qwen"].options["trigger"] == ["sha256:agent"]
+    without = {"Container dev-qwen.credentials", "Volume dev-qwen-credentials"}
+    assert declared.children("Agent dev-qwen") == sorted(set(HELD) - without)
+
+
+def test_a_disabled_agent_is_hired_without_a_container(tmp_path: Path) -> None:
+    declared = crew(tmp_path, f"{QWEN}enabled = false\n")
+    assert declared.children("Agent dev-qwen") == [
+        "AccessToken dev-qwen",
+        "BotPassword dev-qwen",
+        "BotUser dev-qwen",
+        "RepositoryAccess dev-qwen",
+        "TokenSweep dev-qwen",
+        "Volume dev-qwen-data",
+        "Volume dev-qwen-repos",
+    ]
+    assert "AccessToken dev-qwen" in declared["TokenSweep dev-qwen"].depends_on
+
+
+def test_an_anthropic_agent_gets_the_key_as_a_secret_and_no_endpoint(tmp_path: Path) -> None:
+    declared = crew(tmp_path, PLANNER, anthropic_api_key=KEY)
+    uploads = declared["Container planner.credentials"].inputs["uploads"]
+    assert uploads[1] == upload("anthropic_api_key", Secret(KEY))
+    seen = environment(declared["Container planner"])
+    assert not seen.keys() & {"ANTHROPIC_BASE_URL", "CLAUDE_MODEL", "ANTHROPIC_API_KEY"}
+
+
+def test_an_agent_with_an_endpoint_never_gets_the_real_key(tmp_path: Path) -> None:
+    for credentials in ("file", "env"):
+        agent = f'{QWEN}credentials = "{credentials}"\n'
+        assert KEY not in repr(crew(tmp_path, agent, anthropic_api_key=KEY))
+
+
+def test_kept_volumes_are_retained_and_others_deleted(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN, "keep_volumes = false")
+    assert [label for label, one in declared.items() if "retain_on_delete" in one.options] == []
+
+
+def test_limits_reach_the_container_in_dockers_units(tmp_path: Path) -> None:
+    found = crew(tmp_path, f'{QWEN}memory = "1536m"\ncpus = 0.5\npids = 64\n')
+    inputs = found["Container dev-qwen"].inputs
+    assert (inputs["memory"], inputs["memorySwap"], inputs["cpus"]) == (1536, 1536, "0.5")
+    assert {"label": "muster.pids", "value": "64"} in inputs["labels"]
+
+
+def test_another_limit_of_processes_changes_the_container_alone(tmp_path: Path) -> None:
+    """Docker replaces a volume whose labels change, and with it the agent's work."""
+    before, after = crew(tmp_path, QWEN), crew(tmp_path, f"{QWEN}pids = 64\n")
+    changed = {label for label in before if before[label] != after[label]}
+    assert changed == {"Container dev-qwen"}
+
+
+def test_every_field_for_the_agent_reaches_its_environment(tmp_path: Path) -> None:
+    more = (
+        'roles = ["review", "night-watch"]\ncompact_pct = 85\npoll_interval = 5\n'
+        'formula = "formulas/dev.toml"\n'
+    )
+    assert environment(crew(tmp_path, QWEN + more)["Container dev-qwen"]) == {
+        **ENVIRONMENT,
+        **FILES,
+        "AGENT_ROLES": "review,night-watch",
+        "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "85",
+        "POLL_INTERVAL": "5",
+        "AGENT_FORMULA": "formulas/dev.toml",
+    }
+
+
+def test_containers_reach_the_forge_by_its_inner_address(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN, 'forge_internal_url = "http://forgejo:3000"')
+    assert environment(declared["Container dev-qwen"])["FORGE_URL"] == "http://forgejo:3000"
+    assert declared["BotUser dev-qwen"].inputs["forge"] == "https://forge.example.org"
+
+
+def test_no_names_of_agents_make_two_resources_one(tmp_path: Path) -> None:
+    """One agent's name may be another's with the word for one of its parts."""
+    names = ["dev", "dev-credentials", "dev-data", "dev-repos", "credentials-dev", "crew"]
+    agents = "".join(
+        f'[agents.{name}]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n' for name in names
+    )
+    declared = crew(tmp_path, agents)
+    assert len(declared) == 2 + len(names) * (1 + len(HELD))
+    containers = [one.inputs["name"] for label, one in declared.items() if "Container " in label]
+    assert len(set(containers)) == len(containers)
+
+
+def test_what_a_stack_says_of_an_agent_is_no_secret(tmp_path: Path) -> None:
+    found = project(tmp_path, f"{QWEN}enabled = true\n{PLANNER}enabled = false\n")
+    said: list[dict[str, Any]] = []
+    secret: list[bool] = []
+
+    def program() -> pulumi.Output[Any]:
+        agents = Crew(found).agents.values()
+        summaries = pulumi.Output.all(*(agent.summary() for agent in agents))
+        is_secret = pulumi.Output.from_input(summaries.is_secret())
+        return pulumi.Output.all(summaries.apply(said.extend), is_secret.apply(secret.append))
+
+    declare(program)
+    issued = {"token_last_eight": "he-token", "issued_at": "2026-01-02T03:04:06+00:00"}
+    assert said == [
+        {
+            "bot_user": "Demo.Dev",
+            "container": "demo-agents-dev-qwen",
+            "roles": ["dev"],
+            "endpoint": "http://10.0.0.5:8081",
+            "rotation": 1,
+            **issued,
+        },
+        {
+            "bot_user": "planner",
+            "container": None,
+            "roles": ["dev"],
+            "endpoint": "anthropic",
+            "rotation": 1,
+            **issued,
+        },
+    ]
+    assert secret == [False]
