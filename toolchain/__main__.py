@@ -52,13 +52,13 @@ def set_up() -> None:
     """
     # A root shell that is no login shell may lack them, and Docker's and Debian's tools are there.
     os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
-    with _alone():
+    with alone():
         work_through([*environment.plan(), *pulumi.plan(), *docker_engine.plan(), *images.plan()])
         environment.configure()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Keep a second set-up of this checkout waiting until the first one is done."""
     MUSTER.mkdir(exist_ok=True)
     with (MUSTER / "setup.lock").open("w") as lock:

@@ -44,7 +44,7 @@ def configure() -> None:
     (VENV / "lib" / _python() / "site-packages" / "muster.pth").write_text(f"{ROOT}\n")
     activate = BIN / "activate"
     text = activate.read_text().partition(BEGIN)[0]
-    activate.write_text(text + _activation())
+    activate.write_text(text + activation())
 
 
 def write_passphrase() -> None:
@@ -54,6 +54,17 @@ def write_passphrase() -> None:
         made = os.open(PASSPHRASE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(made, "w") as file:
             file.write(secrets.token_urlsafe(32))
+
+
+def activation() -> str:
+    """Return what stands at the end of bin/activate."""
+    lines = [BEGIN]
+    for name, path in VARIABLES.items():
+        ours = path.relative_to(ROOT)
+        lines.append(f'case "${{{name}:-}}" in ""|*/{ours})')
+        lines.append(f"    export {name}={shlex.quote(str(path))} ;; esac")
+    lines += ["export PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
+    return "\n".join(lines)
 
 
 def _python() -> str:
@@ -75,13 +86,3 @@ def _install() -> None:
         log="pip",
     )
     stamps.write("venv", _stamp())
-
-
-def _activation() -> str:
-    lines = [BEGIN]
-    for name, path in VARIABLES.items():
-        ours = path.relative_to(ROOT)
-        lines.append(f'case "${{{name}:-}}" in ""|*/{ours})')
-        lines.append(f"    export {name}={shlex.quote(str(path))} ;; esac")
-    lines += ["export PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
-    return "\n".join(lines)

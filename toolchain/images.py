@@ -42,9 +42,14 @@ def plan() -> list[Step]:
     if not (engine and _stands_for(FORGE, versions.FORGE_IMAGE, _own_forge())):
         title = "Forge image (6 minutes where it is built)"
         steps.append(Step(title, _make_forge, _missing_for_forge()))
-    if not (engine and _stands_for(AGENT, _own_agent())):
+    if not (engine and _stands_for(AGENT, own_agent())):
         steps.append(Step("Agent image", _make_agent))
     return steps
+
+
+def own_agent() -> str:
+    """Return the agent image's name, whose tag tells what it is built from."""
+    return f"{AGENT}:{stamps.digest(FOLDER / 'agent', _id(BASE) or '')}"
 
 
 def _stands_for(name: str, *candidates: str) -> bool:
@@ -61,10 +66,6 @@ def _id(image: str) -> str | None:
 def _own_forge() -> str:
     version = versions.go_module("gitea", GITEA)
     return f"{FORGE}:{version}-{stamps.digest(FOLDER / 'forge', _gitea().stamp(), _id(BASE) or '')}"
-
-
-def _own_agent() -> str:
-    return f"{AGENT}:{stamps.digest(FOLDER / 'agent', _id(BASE) or '')}"
 
 
 def _make_base() -> None:
@@ -86,7 +87,7 @@ def _make_forge() -> None:
 
 
 def _make_agent() -> None:
-    own = _own_agent()
+    own = own_agent()
     if _id(own) is None:
         _build(own, {".": FOLDER / "agent"})
     _name(AGENT, own)

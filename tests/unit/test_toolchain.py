@@ -1,0 +1,253 @@
+"""Set-up: what it promises before, between and after its long steps."""
+
+import fcntl
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from toolchain import demo, environment, images, paths, pulumi, stamps, versions
+from toolchain.golang import Program
+from toolchain.shell import ask, run, within
+from toolchain.steps import SetupError, Step, work_through
+
+SHELL = {"PATH": os.environ["PATH"]}
+
+
+def test_the_engine_that_is_built_is_the_one_that_the_python_package_asks_for() -> None:
+    asked_for = versions.requirement("pulumi")
+
+    assert versions.go_module("pulumi", "github.com/pulumi/pulumi/pkg/v3") == asked_for
+    assert versions.go_module("pulumi", pulumi.SDK) == asked_for
+
+
+def test_every_requirement_is_pinned_and_locked() -> None:
+    locked = (paths.ROOT / "requirements.lock").read_text().lower().replace("_", "-").splitlines()
+    wanted = (paths.ROOT / "requirements.txt").read_text().splitlines()
+
+    pins = [line for line in wanted if line and not line.startswith("#")]
+
+    assert [pin for pin in pins if pin.lower().replace("_", "-") not in locked] == []
+
+
+def test_image_names_carry_exact_versions() -> None:
+    for image in (versions.BASE_IMAGE, versions.FORGE_IMAGE):
+        assert re.search(r":\S*\d{2,}\S*$|:\d+\.\d+\.\d+", image), image
+
+
+def test_forgejo_is_11_or_newer() -> None:
+    assert versions.numbers(versions.FORGE_IMAGE.rpartition(":")[2]) >= (11,)
+
+
+def test_all_that_is_missing_is_said_before_any_step_runs() -> None:
+    ran: list[str] = []
+    steps = [
+        Step("first", lambda: ran.append("first")),
+        Step("second", lambda: ran.append("second"), ("no Go: get it", "no git: get it")),
+        Step("third", lambda: ran.append("third"), ("no Docker: get it", "no Go: get it")),
+    ]
+
+    with pytest.raises(SetupError) as error:
+        work_through(steps)
+
+    assert str(error.value).splitlines() == ["no Go: get it", "no git: get it", "no Docker: get it"]
+    assert ran == []
+
+
+def test_steps_run_in_order_and_each_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    ran: list[int] = []
+
+    work_through([Step("Dig", lambda: ran.append(1)), Step("Fill", lambda: ran.append(2))])
+
+    assert ran == [1, 2]
+    assert re.fullmatch(
+        r"Dig ...\n  done in 0 s\nFill ...\n  done in 0 s\n", capsys.readouterr().out
+    )
+
+
+def test_a_server_that_never_answers_costs_no_more_than_the_probes_seconds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        reached = pulumi.can_download(f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.5)
+
+    assert not reached
+    assert time.monotonic() - started < 3
+
+
+def test_a_question_that_hangs_is_answered_with_no() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+
+        assert not within(0.2, lambda: bool(silent.accept()))
+        assert time.monotonic() - started < 3
+        # Let the question's thread end.
+        socket.create_connection(silent.getsockname()).close()
+
+
+def test_the_passphrase_is_readable_by_its_owner_only_and_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passphrase = tmp_path / "muster" / "passphrase"
+    monkeypatch.setattr(environment, "MUSTER", passphrase.parent)
+    monkeypatch.setattr(environment, "PASSPHRASE", passphrase)
+
+    environment.write_passphrase()
+    first = passphrase.read_text()
+    environment.write_passphrase()
+
+    assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
+    assert len(first) >= 32
+    assert passphrase.read_text() == first
+
+
+def activated(**variables: str) -> dict[str, str]:
+    """Return the variables after the activation's lines ran in a shell."""
+    script = f"set -eu\n{environment.activation()}env"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        env={**SHELL, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+def test_activation_points_pulumi_at_this_project() -> None:
+    variables = activated()
+
+    assert variables["PULUMI_HOME"] == str(paths.PULUMI_HOME)
+    assert variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
+
+
+def test_activation_keeps_the_users_own_settings_but_not_another_checkouts() -> None:
+    variables = activated(
+        PULUMI_HOME="/home/me/.pulumi",
+        PULUMI_CONFIG_PASSPHRASE_FILE="/elsewhere/.muster/passphrase",
+    )
+
+    assert variables["PULUMI_HOME"] == "/home/me/.pulumi"
+    assert variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """A program of one file, in a Go module of its own."""
+    monkeypatch.setattr(versions, "GO_MODULES", tmp_path)
+    monkeypatch.setattr(stamps, "STAMPS", tmp_path / "stamps")
+    module = tmp_path / "hello"
+    module.mkdir()
+    (module / "go.mod").write_text("module muster/hello\n\ngo 1.21\n")
+    (module / "main.go").write_text('package main\n\nfunc main() { println("hello") }\n')
+    return Program(module="hello", package=".", output=tmp_path / "bin" / "hello")
+
+
+def test_what_is_built_is_not_built_again_until_its_source_changes(program: Program) -> None:
+    if ask("go", "version") is None:
+        pytest.skip("Go is not installed; set-up needs it only where nothing can be downloaded")
+    assert not program.is_built()
+
+    program.build()
+
+    assert program.is_built()
+    assert subprocess.run([program.output], capture_output=True, check=True).stderr == b"hello\n"
+
+    main = versions.GO_MODULES / "hello" / "main.go"
+    main.write_text(main.read_text().replace("hello", "bye"))
+
+    assert not program.is_built()
+
+
+def test_a_program_that_was_removed_is_built_again(program: Program) -> None:
+    program.output.parent.mkdir()
+    program.output.touch()
+    stamps.write("go-hello", program.stamp())
+    assert program.is_built()
+
+    program.output.unlink()
+
+    assert not program.is_built()
+
+
+def test_a_go_that_is_missing_or_too_old_is_said_with_the_version_that_is_needed(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (versions.GO_MODULES / "hello" / "go.mod").write_text("module muster/hello\n\ngo 9.1.2\n")
+
+    assert "Go 9.1.2 or newer is needed to build hello" in program.missing()[0]
+
+    monkeypatch.setenv("PATH", "")
+
+    assert "there is none" in program.missing()[0]
+
+
+def test_an_image_changes_its_tag_with_any_file_it_is_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "FOLDER", tmp_path)
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "agent.py").write_text("one")
+    before = images.own_agent()
+
+    (tmp_path / "agent" / "__pycache__").mkdir()
+    (tmp_path / "agent" / "__pycache__" / "agent.pyc").write_text("compiled")
+    assert images.own_agent() == before
+
+    (tmp_path / "agent" / "agent.py").write_text("two")
+    assert images.own_agent() != before
+
+
+def test_a_failing_command_shows_its_last_lines_and_where_its_log_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolchain.shell.LOGS", tmp_path)
+
+    with pytest.raises(SetupError, match="no such thing") as error:
+        run("sh", "-c", "seq 100; echo no such thing >&2; exit 3", log="failing")
+
+    assert str(tmp_path / "failing.log") in str(error.value)
+    assert len(str(error.value).splitlines()) < 20
+
+
+def test_a_second_set_up_waits_for_the_first(tmp_path: Path) -> None:
+    second = (
+        "import sys, pathlib; from toolchain import __main__ as setup;"
+        "setup.MUSTER = pathlib.Path(sys.argv[1])\n"
+        "with setup.alone(): print('in', flush=True)"
+    )
+    with (tmp_path / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(
+            [sys.executable, "-c", second, tmp_path],
+            cwd=paths.ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert "waiting" in process.stdout.readline()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert process.stdout.readline() == "in\n"
+
+
+def test_the_demos_forge_takes_the_next_free_port() -> None:
+    first = demo.free_port()
+    with socket.create_server(("127.0.0.1", first)):
+        assert demo.free_port() > first
+
+
+def test_help_shows_examples() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "toolchain", "--help"],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "python3 -m toolchain setup" in done.stdout
