@@ -47,7 +47,7 @@ def _plan_engine() -> list[Step]:
 
 
 def _plan_compose() -> list[Step]:
-    if ask("docker", "compose", "version") or shutil.which("docker-compose"):
+    if _has_compose("docker", "compose") or _has_compose("docker-compose"):
         return []
     program = golang.Program(
         module="compose",
@@ -62,6 +62,11 @@ def _plan_compose() -> list[Step]:
         print(f"docker compose is not there, so crews have no compose view. {lacks[0]}")
         return []
     return [Step("docker compose: build from Go modules (about a minute)", program.build)]
+
+
+def _has_compose(*command: str) -> bool:
+    """Whether a command is compose; its first version, in Python, is another program."""
+    return versions.numbers(ask(*command, "version", "--short") or "") >= (2,)
 
 
 def _install_and_start() -> None:
