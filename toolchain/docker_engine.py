@@ -19,8 +19,9 @@ PID_FILES = (Path("/run/docker.pid"), Path("/run/docker/containerd/containerd.pi
 START_SECONDS = 60
 
 NO_ENGINE = """\
-No Docker engine answers: start one (systemctl start docker), install one (see \
-docs.docker.com/engine/install; as root on Debian or Ubuntu set-up does it), or set DOCKER_HOST"""
+No Docker engine answers this user: start one (systemctl start docker), join the group docker, \
+set DOCKER_HOST, or install one (docs.docker.com/engine/install; as root on Debian or Ubuntu, \
+set-up does that)"""
 
 
 def answers() -> bool:
@@ -59,7 +60,9 @@ def _plan_compose() -> list[Step]:
     if program.is_built():
         return []
     if lacks := program.missing():
-        print(f"docker compose is not there, so crews have no compose view. {lacks[0]}")
+        print(
+            f"docker compose is not there, so crews have no compose view; to build it: {lacks[0]}"
+        )
         return []
     return [Step("docker compose: build from Go modules (about a minute)", program.build)]
 

@@ -44,17 +44,13 @@ class Program:
 
     def missing(self) -> tuple[str, ...]:
         """Return what this machine lacks to build the program."""
-        needed = versions.go_needed(self.module)
-        found = ask("go", "env", "GOVERSION", seconds=30)
+        needed, found = versions.go_needed(), ask("go", "env", "GOVERSION", seconds=30)
         lacks = []
         if found is None or versions.numbers(found) < versions.numbers(needed):
             have = f"this is {found}" if found else "there is none"
-            to_build = f"to build {self.module} (go.dev/doc/install)"
-            lacks.append(f"Go {needed} or newer is needed {to_build}, {have}")
+            lacks.append(f"Go {needed} or newer is needed, {have}: see go.dev/doc/install")
         if self.cgo and shutil.which("cc") is None:
-            lacks.append(
-                f"A C compiler is needed to build {self.module}: apt-get install gcc libc6-dev"
-            )
+            lacks.append("A C compiler is needed: apt-get install gcc libc6-dev")
         return tuple(lacks)
 
     def build(self) -> None:

@@ -31,9 +31,10 @@ def go_module(name: str, required: str) -> str:
     return _find(GO_MODULES / name / "go.mod", rf"^(?:require)?\s*{re.escape(required)} v(\S+)")
 
 
-def go_needed(name: str) -> str:
-    """Return the oldest Go that builds our Go module."""
-    return _find(GO_MODULES / name / "go.mod", r"^go (\S+)$")
+def go_needed() -> str:
+    """Return the oldest Go that builds all our Go modules."""
+    modules = GO_MODULES.glob("*/go.mod")
+    return max((_find(file, r"^go (\S+)$") for file in modules), key=numbers)
 
 
 def numbers(version: str) -> tuple[int, ...]:

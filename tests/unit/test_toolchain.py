@@ -180,7 +180,7 @@ def test_a_go_that_is_missing_or_too_old_is_said_with_the_version_that_is_needed
 ) -> None:
     (versions.GO_MODULES / "hello" / "go.mod").write_text("module muster/hello\n\ngo 9.1.2\n")
 
-    assert "Go 9.1.2 or newer is needed to build hello" in program.missing()[0]
+    assert "Go 9.1.2 or newer is needed, this is" in program.missing()[0]
 
     monkeypatch.setenv("PATH", "")
 
