@@ -2,78 +2,86 @@
 
 from collections.abc import Callable
 
-import pytest
 from asking import api_status
 from workplace import Workplace
 
+SCOPES = {"write:repository", "write:issue", "read:user"}
 
-def _delete_token(place: Workplace) -> None:
-    user = place.user("dev-qwen")
+
+def _delete_token(place: Workplace, agent: str) -> None:
+    user = place.user(agent)
     for token in place.forge.tokens(user):
         place.forge.revoke_token(user, token.id)
 
 
-def _widen_scopes(place: Workplace) -> None:
-    token = place.forge.tokens(place.user("dev-qwen"))[0]
+def _widen_scopes(place: Workplace, agent: str) -> None:
+    token = place.forge.tokens(place.user(agent))[0]
     place.server.sql("UPDATE access_token SET scope = 'all' WHERE id = ?", token.id)
 
 
-def _prohibit_login(place: Workplace) -> None:
-    user = place.forge.user(place.user("dev-qwen"))
+def _prohibit_login(place: Workplace, agent: str) -> None:
+    user = place.forge.user(place.user(agent))
     assert user is not None
     place.forge.edit_user(
         user.login, login_name=user.login_name, source_id=0, prohibit_login=True, restricted=False
     )
 
 
-def _remove_collaborator(place: Workplace) -> None:
-    place.forge.remove_collaborator(place.repo, place.user("dev-qwen"))
+def _remove_collaborator(place: Workplace, agent: str) -> None:
+    place.forge.remove_collaborator(place.repo, place.user(agent))
 
 
-def _lower_permission(place: Workplace) -> None:
-    place.forge.add_collaborator(place.repo, place.user("dev-qwen"), "read")
+def _lower_permission(place: Workplace, agent: str) -> None:
+    place.forge.add_collaborator(place.repo, place.user(agent), "read")
 
 
-def _remove_container(place: Workplace) -> None:
-    place.container("dev-qwen").remove(force=True)
+def _remove_container(place: Workplace, agent: str) -> None:
+    place.container(agent).remove(force=True)
 
 
-def _stop_container(place: Workplace) -> None:
-    place.container("dev-qwen").stop()
+def _stop_container(place: Workplace, agent: str) -> None:
+    place.container(agent).stop()
 
 
-@pytest.mark.parametrize(
-    "meddle",
-    [
-        _delete_token,
-        _widen_scopes,
-        _prohibit_login,
-        _remove_collaborator,
-        _lower_permission,
-        _remove_container,
-        _stop_container,
-    ],
-)
-def test_what_was_changed_by_hand_is_mended_by_a_refreshing_up(
-    workplace: Workplace, meddle: Callable[[Workplace], None]
-) -> None:
-    workplace.roster(workplace.agent("dev-qwen"))
-    workplace.up()
+MEDDLING: dict[str, tuple[Callable[[Workplace, str], None], str]] = {
+    "token-deleted": (_delete_token, "AccessToken"),
+    "scopes-changed": (_widen_scopes, "AccessToken"),
+    "login-prohibited": (_prohibit_login, "BotUser"),
+    "access-removed": (_remove_collaborator, "RepositoryAccess"),
+    "access-lowered": (_lower_permission, "RepositoryAccess"),
+    "container-removed": (_remove_container, "Container"),
+    "container-stopped": (_stop_container, "Container"),
+}
+"""For each agent, what is done to it by hand and the resource in which it shows."""
 
-    meddle(workplace)
 
-    assert workplace.preview("--refresh") != {}
-    workplace.up("--refresh")
-    user = workplace.forge.user(workplace.user("dev-qwen"))
+def _assert_whole(place: Workplace, agent: str) -> None:
+    user = place.forge.user(place.user(agent))
     assert user is not None
     assert user.restricted
     assert not user.prohibit_login
-    token = workplace.token("dev-qwen")
-    assert api_status(workplace.server.url, token) == 200
-    tokens = workplace.forge.tokens(user.login)
-    assert [(found.last_eight, found.scopes) for found in tokens] == [
-        (token[-8:], {"write:repository", "write:issue", "read:user"})
-    ]
-    assert workplace.forge.collaborator_permission(workplace.repo, user.login) == "write"
-    assert workplace.container("dev-qwen").status == "running"
+    token = place.token(agent)
+    assert api_status(place.server.url, token) == 200
+    tokens = place.forge.tokens(user.login)
+    assert [(found.last_eight, found.scopes) for found in tokens] == [(token[-8:], SCOPES)]
+    assert place.forge.collaborator_permission(place.repo, user.login) == "write"
+    assert place.container(agent).status == "running"
+
+
+def test_what_was_changed_by_hand_is_mended_by_a_refreshing_up(workplace: Workplace) -> None:
+    crew = [*MEDDLING, "untouched"]
+    workplace.roster("".join(workplace.agent(name) for name in crew))
+    workplace.up()
+    untouched = workplace.container("untouched").id
+
+    for agent, (meddle, _) in MEDDLING.items():
+        meddle(workplace, agent)
+
+    planned = {resource for steps in workplace.preview("--refresh").values() for resource in steps}
+    assert {f"{kind} {agent}" for agent, (_, kind) in MEDDLING.items()} <= planned
+    assert not any("untouched" in resource for resource in planned)
+    workplace.up("--refresh")
+    for agent in crew:
+        _assert_whole(workplace, agent)
+    assert workplace.container("untouched").id == untouched
     assert workplace.preview("--refresh") == {}

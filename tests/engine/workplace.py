@@ -198,7 +198,7 @@ class Workplace:
         printed = self.pulumi("preview", "--json", *options)
         steps: dict[str, list[str]] = {}
         for step in json.loads(printed[printed.index("{") :]).get("steps", []):
-            if step["op"] != "same":
+            if step["op"] not in {"same", "refresh"}:
                 steps.setdefault(step["op"], []).append(_short(step["urn"]))
         return steps
 
