@@ -20,7 +20,13 @@ class Crew(pulumi.ComponentResource):
 
     def __init__(self, project: Project, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the crew of a project that the preflight has looked at."""
-        super().__init__("muster:index:Crew", project.roster.name, None, opts)
+        providers = pulumi.ResourceOptions(providers=_providers(project.roster.muster.docker_host))
+        super().__init__(
+            "muster:index:Crew",
+            project.roster.name,
+            None,
+            pulumi.ResourceOptions.merge(opts, providers),
+        )
         self._project = project
         self._hooks = Hooks(
             project.roster.muster.docker_host,
@@ -111,6 +117,11 @@ class Crew(pulumi.ComponentResource):
         values = _shared_values(self._project)
         if path is not None and values:
             EnvFile("crew", path=path, values=values, opts=pulumi.ResourceOptions(parent=self))
+
+
+def _providers(docker_host: str | None) -> list[pulumi.ProviderResource]:
+    """Declare who speaks to the Docker engine that the roster names, where it names one."""
+    return [docker.Provider("docker", host=docker_host)] if docker_host else []
 
 
 def _shared_values(project: Project) -> Mapping[str, str]:

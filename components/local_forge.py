@@ -84,10 +84,15 @@ class LocalForge(pulumi.ComponentResource):
             "FORGE_ADMIN_USER": administrator.user,
             "FORGE_ADMIN_PASS": pulumi.Output.secret(administrator.password),
         }
+        engine = roster.muster.docker_host
         account = command.local.Command(
             "administrator",
             create="python -m muster.local_forge administrator",
-            environment={**environment, "MUSTER_FORGE_CONTAINER": name},
+            environment={
+                **environment,
+                "MUSTER_FORGE_CONTAINER": name,
+                **({"DOCKER_HOST": engine} if engine else {}),
+            },
             triggers=[volume.id],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[server]),
         )

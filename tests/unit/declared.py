@@ -142,6 +142,7 @@ def _declared(request: resource_pb2.RegisterResourceRequest) -> Declared:
         "trigger": _plain(MessageToDict(request.replacement_trigger)),
         "hooks": [*request.hooks.before_create, *request.hooks.after_create],
         "secret_outputs": list(request.additionalSecretOutputs),
+        "provider": request.provider.rpartition("::")[2],
         "protect": request.protect,
         "ignore_changes": list(request.ignoreChanges),
     }

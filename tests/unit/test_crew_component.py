@@ -73,6 +73,29 @@ def test_a_network_that_exists_is_joined_and_not_declared(tmp_path: Path) -> Non
     assert "name: factory_net" in declared["ComposeFile compose"].inputs["text"]
 
 
+# The Docker engine
+
+ENGINE = "unix:///srv/docker.sock"
+
+
+def test_a_crew_is_on_the_engine_that_the_roster_names(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN, f'local_forge = true\ndocker_host = "{ENGINE}"')
+    assert declared["docker docker"].inputs == {"host": ENGINE}
+    docker = [
+        one.options.get("provider")
+        for label, one in declared.items()
+        if label.startswith(("Container", "Network", "Volume"))
+    ]
+    assert docker == 8 * ["docker docker id"]
+    environment = declared["Command administrator"].inputs["environment"]
+    assert environment["DOCKER_HOST"] == ENGINE
+
+
+def test_without_a_named_engine_docker_decides(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN)
+    assert not [label for label, one in declared.items() if "provider" in one.options]
+
+
 # The compose view
 
 
