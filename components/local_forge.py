@@ -67,7 +67,7 @@ class LocalForge(pulumi.ComponentResource):
                 tests=["CMD", "curl", "-fsS", f"http://127.0.0.1:{PORT}/api/v1/version"],
                 interval="2s",
                 timeout="5s",
-                start_period="60s",
+                start_period="1m0s",  # as Docker says it back: "60s" would show as a change
                 retries=5,
             ),
             wait=True,

@@ -45,13 +45,21 @@ def internal_url() -> str:
 
 
 def settings(port: int) -> dict[str, str]:
-    """Return the container's environment."""
+    """Return the container's environment; Forgejo's image reads Gitea's names too.
+
+    The settings' file lies with the data: the keys that are made at the first start are in it.
+    """
     return {
+        "GITEA_APP_INI": f"{DATA_PATH}/custom/conf/app.ini",
+        "GITEA__cron_0x2E_update_checker__ENABLED": "false",
         "GITEA__database__DB_TYPE": "sqlite3",
+        "GITEA__log__LEVEL": "Warn",
+        "GITEA__mailer__ENABLED": "false",
         "GITEA__security__INSTALL_LOCK": "true",
+        "GITEA__server__DISABLE_SSH": "true",
+        "GITEA__server__OFFLINE_MODE": "true",
         "GITEA__server__ROOT_URL": f"{url(port)}/",
         "GITEA__service__DISABLE_REGISTRATION": "true",
-        "GITEA__mailer__ENABLED": "false",
     }
 
 

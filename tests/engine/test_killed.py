@@ -52,7 +52,8 @@ def test_the_providers_end_when_the_engine_is_killed(workplace: Workplace) -> No
     workplace.roster(workplace.agent("dev-qwen"))
 
     with workplace.engine("up", "--yes", "--skip-preview") as engine:
-        wait_until(lambda: workplace.providers(engine) != [])
+        wait_until(lambda: workplace.forge.user(workplace.user("dev-qwen")) is not None)
+        assert workplace.providers(engine) != []
         engine.kill()
         wait_until(lambda: workplace.providers(engine) == [], seconds=5)
 

@@ -111,7 +111,7 @@ class Workplace:
             "base_url": "http://host.docker.internal:8081",
             "model": "a-model",
             "forge_user": self.user(name),
-            "poll_interval": 1,
+            "poll_interval": 60,
             **fields,
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
