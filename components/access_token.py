@@ -50,7 +50,16 @@ class AccessTokenProvider(ForgeProvider):
         return expired(olds, news) + drifted
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Report the token as the forge lists it."""
+        """Report the token as the forge lists it; gone with its account.
+
+        A barred user's own password, by which strict forges list tokens, does not work until an
+        update has mended the account.
+        """
+        user = self.forge(props).user(props["user"])
+        if user is None:
+            return ReadResult(None, {})
+        if user.prohibit_login:
+            return ReadResult(id_, props)
         for token in self.minting_forge(props).tokens(props["user"]):
             if token.id == props["token_id"]:
                 return ReadResult(id_, {**props, "granted": sorted(token.scopes)})

@@ -33,7 +33,9 @@ class BotPasswordProvider(ForgeProvider):
         return expired(olds, news)
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Report what is recorded: a forge tells nobody a password."""
+        """Report what is recorded, for a forge tells nobody a password; gone with its account."""
+        if self.forge(props).user(props["user"]) is None:
+            return ReadResult(None, {})
         return ReadResult(id_, props)
 
 
