@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from muster.forge import Administrator
+from muster.forge import Administrator, ForgeError
 
 CONFIGURATION = {
     "FORGE_ADMIN_USER": "forgeAdminUser",
@@ -32,14 +32,22 @@ def find(
         AdministratorMissingError: where neither holds any.
         ForgeError: where one of user and password is set without the other.
     """
-    configured = {
+    found = Administrator.from_environment(environment) or _configured(configuration)
+    if found is None:
+        raise AdministratorMissingError
+    return found
+
+
+def _configured(configuration: Callable[[str], str | None]) -> Administrator | None:
+    values = {
         variable: value
         for variable, key in CONFIGURATION.items()
         if (value := configuration(key)) is not None
     }
-    found = Administrator.from_environment(environment) or Administrator.from_environment(
-        configured
-    )
-    if found is None:
-        raise AdministratorMissingError
-    return found
+    try:
+        return Administrator.from_environment(values)
+    except ForgeError as error:
+        message = error.message
+        for variable, key in CONFIGURATION.items():
+            message = message.replace(variable, key)
+        raise ForgeError("", "", None, f"in the stack's configuration {message}") from None

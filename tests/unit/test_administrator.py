@@ -61,3 +61,11 @@ def test_half_a_pair_is_an_error_that_names_the_other_half(
     with pytest.raises(ForgeError, match=f"{missing} is not") as caught:
         find(half, STACK_PAIR)
     assert "Half-A-Pair-1" not in str(caught.value)
+
+
+def test_half_a_pair_in_the_stack_is_told_in_the_stacks_words() -> None:
+    with pytest.raises(ForgeError) as caught:
+        find({}, {"forgeAdminUser": "keeper"})
+    assert str(caught.value) == (
+        "in the stack's configuration forgeAdminUser is set, forgeAdminPass is not"
+    )
