@@ -1,7 +1,7 @@
 """A project as the program sees it: the roster, and what the stack and the machine add to it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from muster import administrator, local_forge, names, preflight
@@ -28,7 +28,7 @@ class Project:
     stack: str
     roster: Roster
     administrator: Administrator
-    anthropic_api_key: str | None
+    anthropic_api_key: str | None = field(repr=False)
     forge_port: int
     images: Mapping[str, str]
 
