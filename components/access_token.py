@@ -12,7 +12,7 @@ from muster.forge import Forge, ForgeError, NotFoundError, Token, UnauthorizedEr
 class AccessTokenProvider(ForgeProvider):
     """Mints, proves, watches and revokes access tokens; never changes one in place."""
 
-    replace_on = ("forge", "user", "scopes")
+    replace_on = ("forge", "user")
 
     def create(self, props: Props) -> CreateResult:
         """Mint a token and prove it; one that does not work is revoked again.
@@ -44,10 +44,10 @@ class AccessTokenProvider(ForgeProvider):
         }
         return CreateResult(f"{props['user']}-{minted.id}", outs)
 
-    def expiry(self, olds: Props, news: Props) -> list[str]:
-        """Name the age limit where the token has passed it, and scopes that were changed."""
-        drifted = [] if same_scopes(olds["granted"], TOKEN_SCOPES) else ["scopes"]
-        return expired(olds, news) + drifted
+    def outdated(self, olds: Props, news: Props) -> list[str]:
+        """Name the age limit where the token has passed it, and scopes that it does not have."""
+        changed = [] if same_scopes(olds["granted"], news["scopes"]) else ["scopes"]
+        return expired(olds, news) + changed
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Report the token as the forge lists it; gone with its account.

@@ -28,7 +28,7 @@ class BotPasswordProvider(ForgeProvider):
         outs = {**props, "password": password, "issued_at": timestamp()}
         return CreateResult(f"{props['user']}-{secrets.token_hex(4)}", outs)
 
-    def expiry(self, olds: Props, news: Props) -> list[str]:
+    def outdated(self, olds: Props, news: Props) -> list[str]:
         """Name the age limit where the password has passed it."""
         return expired(olds, news)
 

@@ -10,10 +10,9 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pulumi.dynamic import CheckFailure, CheckResult, ConfigureRequest, DiffResult, ResourceProvider
+from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
 from pulumi.runtime import rpc
 
 from muster import administrator
@@ -41,21 +40,10 @@ class Provider(ResourceProvider):
         _end_with_the_engine()
         self._config = req.config
 
-    def check(self, _olds: Props, news: Props) -> CheckResult:
-        """Validate the inputs that are known; runs in previews too and changes nothing."""
-        known = {key: value for key, value in news.items() if is_known(value)}
-        return CheckResult(
-            news, [CheckFailure(field, reason) for field, reason in self.failures(known)]
-        )
-
-    def failures(self, _known: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Yield (input, what is wrong with it); resources with rules of their own override it."""
-        return ()
-
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Compare the named inputs, and whatever `drift` finds in the recorded outputs."""
         replaces = [key for key in self.replace_on if differs(olds.get(key), news.get(key))]
-        replaces += self.expiry(olds, news)
+        replaces += self.outdated(olds, news)
         updates = [key for key in self.update_on if differs(olds.get(key), news.get(key))]
         return DiffResult(
             changes=bool(replaces or updates or self.drift(olds)),
@@ -67,8 +55,8 @@ class Provider(ResourceProvider):
         """Tell whether a refresh recorded that somebody changed the resource by hand."""
         return False
 
-    def expiry(self, _olds: Props, _news: Props) -> list[str]:
-        """Name the inputs by which the resource has become too old to keep."""
+    def outdated(self, _olds: Props, _news: Props) -> list[str]:
+        """Name the inputs by which what is recorded cannot be kept any longer."""
         return []
 
 
@@ -79,7 +67,7 @@ class ForgeProvider(Provider):
         """Return the administrator's credentials, of the environment or else of the stack.
 
         Raises:
-            AdministratorMissing: where neither holds any.
+            AdministratorMissingError: where neither holds any.
         """
         return administrator.find(os.environ, self._config.get)
 
@@ -98,14 +86,9 @@ def _client(url: str, who: Administrator) -> Forge:
     return Forge(url, who.api)
 
 
-def is_known(value: object) -> bool:
-    """Tell whether the engine knows this value yet: in previews some are still to come."""
-    return value != rpc.UNKNOWN
-
-
 def differs(old: object, new: object) -> bool:
-    """Tell whether an input changes; one that is not known yet may, so it does."""
-    return not is_known(new) or old != new
+    """Tell whether an input changes; one that a preview does not know yet may, so it does."""
+    return new == rpc.UNKNOWN or old != new
 
 
 @functools.cache
