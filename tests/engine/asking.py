@@ -1,8 +1,10 @@
 """What tests ask of a forge in a bot user's name, and how they wait."""
 
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
@@ -63,3 +65,24 @@ def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"after {seconds} s: {holds}")
         time.sleep(0.1)
+
+
+@contextmanager
+def process_arguments() -> Iterator[set[str]]:
+    """Collect the arguments of every process that runs meanwhile, as all of a machine see them."""
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.wait(0.05):
+            for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):  # the process has ended
+                    seen.add(arguments.read_bytes().decode(errors="replace"))
+
+    watch = threading.Thread(target=collect)
+    watch.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        watch.join()

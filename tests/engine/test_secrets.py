@@ -1,22 +1,11 @@
 """Secrets stay out of everything that is printed, listed or kept in plain text."""
 
 import json
-import threading
-from pathlib import Path
 
+from asking import process_arguments
 from workplace import Workplace
 
 KEY = "sk-ant-only-for-this-test-0123456789"
-
-
-def _arguments(seen: set[str], stop: threading.Event) -> None:
-    """Collect every process's arguments until told to stop."""
-    while not stop.wait(0.05):
-        for process in Path("/proc").iterdir():
-            try:
-                seen.add((process / "cmdline").read_bytes().decode(errors="replace"))
-            except OSError:  # no process, or gone already
-                continue
 
 
 def test_no_secret_in_state_output_docker_inspect_or_process_arguments(
@@ -25,13 +14,9 @@ def test_no_secret_in_state_output_docker_inspect_or_process_arguments(
     workplace.environment["ANTHROPIC_API_KEY"] = KEY
     crew = workplace.agent("dev-qwen") + workplace.agent("dev-claude", base_url="", model="")
     rotated = workplace.agent("dev-qwen", rotation=2)
-    seen: set[str] = set()
-    stop = threading.Event()
-    watch = threading.Thread(target=_arguments, args=(seen, stop))
-    watch.start()
     printed = []
     secrets = {KEY}
-    try:
+    with process_arguments() as seen:
         for agents in (crew, crew, rotated):
             workplace.roster(agents)
             printed.append(workplace.pulumi("preview", "--diff"))
@@ -42,9 +27,6 @@ def test_no_secret_in_state_output_docker_inspect_or_process_arguments(
             printed.append(json.dumps(workplace.inspected()))
         printed.append(workplace.pulumi("refresh", "--yes", "--diff"))
         printed.append(workplace.destroy("--diff"))
-    finally:
-        stop.set()
-        watch.join()
     keeper = workplace.server.administrator
     secrets |= {str(keeper.password), str(keeper.pat)}
     printed += seen
