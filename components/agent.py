@@ -266,7 +266,7 @@ class Agent(pulumi.ComponentResource):
         )
 
     def _env_file(self, path: str) -> EnvFile:
-        user = container.user_upper(self.settings.forge_user)
+        user = names.user_upper(self.settings.forge_user)
         return EnvFile(
             self.settings.name,
             path=path,

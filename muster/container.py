@@ -1,10 +1,9 @@
 """What an agent's container is called, sees and carries: plain values, no Docker."""
 
-import re
 from collections.abc import Mapping
 
 from muster.compose import Mount, Service
-from muster.names import PIDS_LABEL, container_name, labels, service_name
+from muster.names import PIDS_LABEL, container_name, labels, service_name, user_upper
 from muster.project import Project
 from muster.roster import Agent
 
@@ -21,11 +20,6 @@ _QUIET = {
     "DISABLE_TELEMETRY": "1",
 }
 """Claude Code's switches against telemetry and other calls home."""
-
-
-def user_upper(forge_user: str) -> str:
-    """Return the bot user's name as it stands in variables' names."""
-    return re.sub(r"[^A-Z0-9]", "_", forge_user.upper())
 
 
 def service(project: Project, agent: Agent) -> Service:

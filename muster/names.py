@@ -1,4 +1,6 @@
-"""What Muster calls the things it makes in Docker, and the labels by which it knows them."""
+"""What Muster calls the things it makes, and the labels by which it knows them in Docker."""
+
+import re
 
 PROJECT_LABEL = "muster.project"
 STACK_LABEL = "muster.stack"
@@ -23,6 +25,11 @@ def credentials_container_name(project: str, agent: str) -> str:
     It is no agent's container name, whatever agents are called.
     """
     return f"{project}-credentials-{agent}"
+
+
+def user_upper(forge_user: str) -> str:
+    """Return the bot user's name as it stands in variables' names."""
+    return re.sub(r"[^A-Z0-9]", "_", forge_user.upper())
 
 
 def network_name(project: str) -> str:

@@ -9,7 +9,6 @@ complete and check a roster that begins with
 `muster.schema` makes that schema.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails
 
 from muster import problems, rules, toml_file
+from muster.names import user_upper
 from muster.problems import Problem, RosterError
 from muster.toml_file import Place
 
@@ -345,7 +345,7 @@ def _twins(data: Mapping[str, Any]) -> Iterator[_Finding]:
         user = section.get("forge_user", name)
         if not isinstance(user, str):
             continue
-        twin, other = seen.setdefault(re.sub(r"[^A-Z0-9]", "_", user.upper()), (name, user))
+        twin, other = seen.setdefault(user_upper(user), (name, user))
         if twin != name:
             message = f'agent "{twin}" has this bot user already; give each agent its own'
             if user.lower() != other.lower():

@@ -17,7 +17,7 @@ QWEN = '[agents.dev-qwen]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n'
     [("dev-qwen", "DEV_QWEN"), ("Demo.Dev_2", "DEMO_DEV_2"), ("x", "X")],
 )
 def test_a_bot_users_name_in_capitals_can_stand_in_a_variables_name(user: str, upper: str) -> None:
-    assert container.user_upper(user) == upper
+    assert names.user_upper(user) == upper
 
 
 def test_what_is_made_is_named_by_project_and_agent() -> None:
