@@ -20,8 +20,7 @@ _CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "-_.:
 def new_password() -> str:
     """Return a random password that holds all four character classes.
 
-    The special characters are safe unquoted in shells, `.env` files and URLs' user part alike
-    only when quoted there; every place that writes one quotes it.
+    Its special characters are those that a `.env` file holds in single quotes as they are.
     """
     drawn = [secrets.choice(characters) for characters in _CLASSES]
     drawn += [secrets.choice("".join(_CLASSES)) for _ in range(PASSWORD_LENGTH - len(drawn))]
