@@ -1,0 +1,61 @@
+"""`python -m bench`: measure, print a table, keep it in bench/results.md."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import docker
+from forge_server import ForgeServer
+
+from bench.figures import Figure, machine, table
+from bench.measure import Bench
+from muster.forge import Forge
+
+SIZES = [1, 10, 50]
+RESULTS = Path(__file__).with_name("results.md")
+
+
+def main() -> None:
+    """Measure crews of the sizes that the command line names; a run of all sizes is kept."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--agents", nargs="+", type=int, default=SIZES, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    arguments = parser.parse_args()
+    client = docker.from_env()
+    with ForgeServer(client) as server:
+        about = machine(client, Forge(server.url, None).version())
+        figures = list(_measured(Bench(server, client), arguments.agents))
+    if arguments.json:
+        kept = {"machine": about, "figures": [figure.as_json() for figure in figures]}
+        print(json.dumps(kept, indent=2))
+    else:
+        print(_report(about, figures))
+    if arguments.agents == SIZES:
+        RESULTS.write_text(_report(about, figures), encoding="utf-8")
+
+
+def _measured(bench: Bench, sizes: list[int]) -> list[Figure]:
+    figures = [bench.calls()]
+    for size in sizes:
+        for figure in bench.figures(size):
+            print(figure.row(), file=sys.stderr, flush=True)
+            figures.append(figure)
+    return figures
+
+
+def _report(about: dict[str, str], figures: list[Figure]) -> str:
+    conditions = "\n".join(f"- {what}: {value}" for what, value in about.items())
+    return f"""# The last results
+
+`make bench` writes this file. What the figures mean stands in [README.md](README.md), why a mark
+is missed in [profile.md](profile.md).
+
+{conditions}
+
+{table(figures)}
+"""
+
+
+if __name__ == "__main__":
+    main()
