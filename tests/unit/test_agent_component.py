@@ -1,5 +1,7 @@
 """What one agent's section declares: every resource, every input, every option that counts."""
 
+import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,11 @@ def upload(file: str, content: object) -> dict[str, Any]:
         "group": "1000",
         "permissions": "0400",
     }
+
+
+def secrecy(output: pulumi.Output[Any]) -> Awaitable[bool]:
+    """Tell whether an output is a secret, once that is known."""
+    return asyncio.ensure_future(output.is_secret())
 
 
 def environment(declared: Declared) -> dict[str, Any]:
@@ -357,7 +364,7 @@ def test_what_a_stack_says_of_an_agent_is_no_secret(tmp_path: Path) -> None:
     def program() -> pulumi.Output[Any]:
         agents = Crew(found).agents.values()
         summaries = pulumi.Output.all(*(agent.summary() for agent in agents))
-        is_secret = pulumi.Output.from_input(summaries.is_secret())
+        is_secret: pulumi.Output[bool] = pulumi.Output.from_input(secrecy(summaries))
         return pulumi.Output.all(summaries.apply(said.extend), is_secret.apply(secret.append))
 
     declare(program)

@@ -21,7 +21,7 @@ LABELS = [
 
 
 @pytest.fixture(autouse=True)
-def compose_answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, str] | None:
+def _compose(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have compose installed, and every service's hash told by its name."""
 
     def hashes(text: str) -> dict[str, str]:
