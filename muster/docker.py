@@ -9,11 +9,13 @@ import docker
 import docker.errors
 import requests
 
+from muster.errors import MusterError
+
 EMPTY_IMAGE = "muster-empty"
 """An image without files, for containers that never run."""
 
 
-class DockerError(Exception):
+class DockerError(MusterError):
     """Docker does not answer, or refuses; the message is for the person at the keyboard."""
 
 
@@ -86,6 +88,11 @@ def container_labels(client: docker.DockerClient, name: str) -> dict[str, str] |
         return dict(client.containers.get(name).labels)
     except docker.errors.NotFound:
         return None
+
+
+def has_network(client: docker.DockerClient, name: str) -> bool:
+    """Tell whether there is a network of that name."""
+    return any(network.name == name for network in client.networks.list(names=[name]))
 
 
 def remove_leftover_container(

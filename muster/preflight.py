@@ -4,14 +4,25 @@ An `up` without a preview interleaves checks with changes, so the program itself
 previews and in updates.
 """
 
+import contextlib
 import itertools
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import docker
 
 from muster import local_forge
 from muster.accounts import mark_of, refusal
-from muster.docker import DockerError, container_labels, engine, image_id, make_empty_image
+from muster.docker import (
+    DockerError,
+    container_labels,
+    engine,
+    has_network,
+    image_id,
+    make_empty_image,
+)
+from muster.errors import MusterError
 from muster.forge import (
     Administrator,
     ForbiddenError,
@@ -32,7 +43,7 @@ MANY_USERS = 500
 """From so many accounts on a forge, each bot user is asked for by name."""
 
 
-class PreflightError(Exception):
+class PreflightError(MusterError):
     """Something that an update needs is missing; each problem is a line for the user."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -63,15 +74,18 @@ def inspect(
             "set FORGE_ADMIN_USER and FORGE_ADMIN_PASS"
         )
     images: dict[str, str] = {}
+    stranger: list[str] = []
     try:
         with engine(roster.muster.docker_host) as client:
             images, missing = _images(client, roster)
             problems += missing
             make_empty_image(client)
+            problems += _missing_network(client, roster)
             problems += _foreign_containers(client, roster, stack)
+            stranger = list(_stranger_at_the_port(client, roster, forge_url))
     except DockerError as error:
         problems.append(str(error))
-    problems += _forge_problems(roster, stack, forge_url, administrator)
+    problems += stranger or _forge_problems(roster, stack, forge_url, administrator)
     if problems:
         raise PreflightError(problems)
     return images
@@ -105,17 +119,50 @@ def _images(client: docker.DockerClient, roster: Roster) -> tuple[dict[str, str]
     return found, problems
 
 
+def _missing_network(client: docker.DockerClient, roster: Roster) -> Iterator[str]:
+    name = roster.muster.network
+    if name is not None and not has_network(client, name):
+        yield _told(
+            roster,
+            ("muster", "network"),
+            f"there is no Docker network {name}: create it, or leave network out to have one made",
+        )
+
+
 def _foreign_containers(client: docker.DockerClient, roster: Roster, stack: str) -> Iterator[str]:
-    for agent in roster.agents.values():
-        name = container_name(roster.name, agent.name)
+    places: dict[str, Place] = {
+        container_name(roster.name, agent): ("agents", agent) for agent in roster.agents
+    }
+    if roster.muster.local_forge:
+        places[local_forge.container_name(roster.name)] = ("muster", "local_forge")
+    for name, place in places.items():
         labels = container_labels(client, name)
         if labels is not None and labels.get(STACK_LABEL) != stack:
             yield _told(
                 roster,
-                ("agents", agent.name),
+                place,
                 f"a container named {name} exists and is not this stack's: "
                 "give the project another name, or remove the container",
             )
+
+
+def _stranger_at_the_port(client: docker.DockerClient, roster: Roster, url: str) -> Iterator[str]:
+    """Tell of whoever answers at the local forge's port before that forge is there.
+
+    It may be a forge too, and must not be shown our administrator's password.
+    """
+    name = local_forge.container_name(roster.name)
+    if not roster.muster.local_forge or container_labels(client, name) is not None:
+        return
+    address = urlsplit(url)
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=1),
+    ):
+        yield (
+            f"port {address.port} of this machine is in use, and not by this stack's forge: "
+            "choose another with pulumi config set forgePort PORT"
+        )
 
 
 def _forge_problems(

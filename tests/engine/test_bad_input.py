@@ -106,12 +106,17 @@ def test_what_the_world_lacks_is_told_at_once_with_file_line_agent_and_field(
     )
     with _stranger(workplace, taken, password):
         workplace.roster("\n".join(agents), repo=f"keeper/{missing}")
+        text = workplace.roster_path.read_text()
+        workplace.roster_path.write_text(
+            text.replace(f'network = "{workplace.server.network}"', f'network = "{missing}"')
+        )
         told = _refusal(workplace, environment=NO_KEY).splitlines()
 
         lines = workplace.roster_path.read_text().splitlines()
         for part, field, right in (
             ('agent "keyless", base_url: ', "base_url =", "ANTHROPIC_API_KEY"),
             ('agent "imageless", image: ', "image =", f"image {missing} is neither"),
+            ("muster.network: ", "network =", f"no Docker network {missing}: create it"),
             ("repo: ", "repo =", f"no repository keeper/{missing}: create it"),
             ('agent "dev-qwen", forge_user: ', "forge_user =", "set adopt = true"),
         ):
@@ -120,7 +125,7 @@ def test_what_the_world_lacks_is_told_at_once_with_file_line_agent_and_field(
             assert file == f"stacks/{workplace.name}.toml"
             assert lines[int(number) - 1].startswith(field)
             assert right in problem
-        assert len(told) == 4
+        assert len(told) == 5
 
         workplace.roster(workplace.agent("dev-qwen", adopt=True))
         workplace.up()
@@ -159,6 +164,20 @@ def test_an_administrator_who_is_none_is_told_so(workplace: Workplace, who: str)
         workplace.forge.revoke_token("keeper", weak.id)
     assert right in told
     assert not any(value in told for key, value in credentials.items() if key != "USER")
+
+
+def test_destroying_without_an_administrator_says_so_and_keeps_the_crew(
+    workplace: Workplace,
+) -> None:
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+    before = _world(workplace)
+    printed = workplace.destroy(environment=WITHOUT_ADMINISTRATOR, expect=1)
+    assert "no credentials of the forge's administrator: set FORGE_ADMIN_USER" in printed
+    assert "Traceback" not in printed
+    assert _world(workplace) == before
+    workplace.destroy()
+    assert workplace.containers() == set()
 
 
 USERS, COLLABORATORS = "/admin/users", "/repos/{owner}/{repo}/collaborators/{user}"

@@ -54,6 +54,8 @@ def test_a_stack_with_a_forge_of_its_own_works_and_leaves_nothing(workplace: Wor
     administrator = Basic("keeper-of-all", new_password())
     _configure(place, administrator, port)
     _roster(place)
+    with socket.create_server(("127.0.0.1", port)):
+        assert f"port {port} of this machine is in use" in place.pulumi("preview", expect=1)
     with process_arguments() as seen:
         place.up()
     assert any("forgejo\0admin" in arguments for arguments in seen)
