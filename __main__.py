@@ -8,10 +8,7 @@ from pulumi.runtime import get_config
 
 from components.crew import Crew
 from muster import project
-from muster.administrator import AdministratorMissingError
-from muster.forge import ForgeError
-from muster.preflight import PreflightError
-from muster.roster import RosterError
+from muster.errors import MusterError
 
 TOLD = 32
 """The exit code by which the language host knows that the user was told what is wrong."""
@@ -20,11 +17,10 @@ try:
     found = project.find(
         pulumi.get_stack(), os.environ, lambda key: get_config(f"{pulumi.get_project()}:{key}")
     )
-except (RosterError, AdministratorMissingError, ForgeError, PreflightError) as error:
+    crew = Crew(found)
+except MusterError as error:
     pulumi.log.error(str(error))
     sys.exit(TOLD)
-
-crew = Crew(found)
 
 pulumi.export("project", found.roster.name)
 pulumi.export("forge", found.forge_url)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import docker
 from docker.types import LogConfig, Mount
 
-from muster import accounts, container
+from muster import accounts, compose, container
 from muster.compose import Service
 from muster.credentials import TOKEN_SCOPES, new_password, new_token_name
 from muster.docker import EMPTY_IMAGE
@@ -164,7 +164,7 @@ class Floor:
         self._client.containers.create(
             service.image,
             name=service.container,
-            environment=container.lines(service.environment),
+            environment=compose.lines(service.environment),
             mounts=list(_mounts(service)),
             network=network,
             networking_config={network: alias},

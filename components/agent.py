@@ -77,7 +77,10 @@ class Agent(pulumi.ComponentResource):
             opts=self._child(),
         )
         keep = place.project.roster.muster.keep_volumes
-        volumes = [self._volume(mount, keep=keep) for mount in self._service.mounts[:2]]
+        volumes = [
+            self._volume(mount, keep=keep)
+            for mount in container.work_mounts(place.project, settings)
+        ]
         in_service: list[pulumi.Resource] = [self.token]
         if settings.enabled:
             in_service = [self._container(compose_labels, [access, *volumes])]
@@ -222,7 +225,8 @@ class Agent(pulumi.ComponentResource):
         trigger: list[pulumi.Input[str]] = [self._image_id]
         variables: dict[str, pulumi.Input[str]] = {**service.environment}
         if self.settings.credentials == "file":
-            files = self._credential_files(service.mounts[-1])
+            mount = container.credentials_mount(self._place.project, self.settings)
+            files = self._credential_files(mount)
             trigger.append(files.id)
             depends_on = [*depends_on, files]
         else:

@@ -5,7 +5,7 @@ import pulumi_command as command
 import pulumi_docker as docker
 
 from components.leftovers import Hooks
-from muster import container, names
+from muster import compose, names
 from muster.forge import Basic
 from muster.local_forge import ALIAS, DATA_PATH, IMAGE, PORT, container_name, settings
 from muster.roster import Roster
@@ -54,7 +54,7 @@ class LocalForge(pulumi.ComponentResource):
             "forge",
             name=name,
             image=IMAGE,
-            envs=container.lines(settings(port)),
+            envs=compose.lines(settings(port)),
             ports=[docker.ContainerPortArgs(internal=PORT, external=port, ip="127.0.0.1")],
             volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=DATA_PATH)],
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network, aliases=[ALIAS])],

@@ -80,6 +80,15 @@ class ForgeProvider(Provider):
         bot = Basic(props["user"], props["password"])
         return Forge(props["forge"], minting_auth(props["forge"], self.administrator(), bot))
 
+    def is_barred(self, props: Props) -> bool:
+        """Tell whether the bot user's login is prohibited, and its tokens with it.
+
+        At a strict forge nobody can then list or revoke them: only the bot user's own password
+        could, and that is refused too.
+        """
+        user = self.forge(props).user(props["user"])
+        return user is not None and user.prohibit_login
+
 
 @functools.cache
 def _client(url: str, who: Administrator) -> Forge:

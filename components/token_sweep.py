@@ -7,7 +7,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props
 from muster.credentials import is_ours
-from muster.forge import NotFoundError
+from muster.forge import NotFoundError, UnauthorizedError
 
 
 class TokenSweepProvider(ForgeProvider):
@@ -37,6 +37,9 @@ class TokenSweepProvider(ForgeProvider):
             self._sweep(props, keep=())
         except NotFoundError:
             return
+        except UnauthorizedError:
+            if not self.is_barred(props):
+                raise
 
     def _sweep(self, props: Props, keep: Container[int]) -> None:
         forge = self.minting_forge(props)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from muster.errors import MusterError
 from muster.forge import Administrator, ForgeError
 
 CONFIGURATION = {
@@ -12,7 +13,7 @@ CONFIGURATION = {
 """The environment's variables, and the stack configuration's keys that stand in for them."""
 
 
-class AdministratorMissingError(Exception):
+class AdministratorMissingError(MusterError):
     """Neither the environment nor the stack configuration names an administrator."""
 
     def __init__(self) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from muster.errors import MusterError
+
 COMMANDS = (("docker", "compose"), ("docker-compose",))
 """Compose as Docker's plugin and as a program of its own."""
 
@@ -27,7 +29,7 @@ _NETWORK = "crew"
 _LABEL = "com.docker.compose"
 
 
-class ComposeError(Exception):
+class ComposeError(MusterError):
     """Compose refuses the document; the message is compose's own."""
 
 
@@ -200,10 +202,10 @@ def _service(service: Service) -> dict[str, Any]:
     return {
         "container_name": service.container,
         "image": service.image,
-        "environment": _lines(service.environment),
-        "labels": _lines(service.labels),
+        "environment": lines(service.environment),
+        "labels": lines(service.labels),
         "networks": [_NETWORK],
-        "extra_hosts": _lines(service.hosts),
+        "extra_hosts": lines(service.hosts),
         "volumes": [_mount(mount) for mount in service.mounts],
         "restart": service.restart,
         "mem_limit": service.memory,
@@ -225,7 +227,8 @@ def _mount(mount: Mount) -> dict[str, Any]:
     }
 
 
-def _lines(values: Mapping[str, str]) -> list[str]:
+def lines(values: Mapping[str, str]) -> list[str]:
+    """Return values as Docker lists them, sorted, so that diffs are quiet."""
     return [f"{name}={values[name]}" for name in sorted(values)]
 
 

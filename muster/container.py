@@ -1,7 +1,5 @@
 """What an agent's container is called, sees and carries: plain values, no Docker."""
 
-from collections.abc import Mapping
-
 from muster.compose import Mount, Service
 from muster.names import PIDS_LABEL, container_name, labels, service_name, user_upper
 from muster.project import Project
@@ -25,9 +23,9 @@ _QUIET = {
 def service(project: Project, agent: Agent) -> Service:
     """Return an agent's container, without what is secret."""
     name = container_name(project.roster.name, agent.name)
-    mounts = [Mount(f"{name}-data", DATA_PATH), Mount(f"{name}-repos", REPOS_PATH)]
+    mounts = work_mounts(project, agent)
     if agent.credentials == "file":
-        mounts.append(Mount(f"{name}-credentials", CREDENTIALS_PATH, read_only=True))
+        mounts.append(credentials_mount(project, agent))
     return Service(
         name=service_name(agent.name),
         container=name,
@@ -40,6 +38,18 @@ def service(project: Project, agent: Agent) -> Service:
         cpus=agent.cpus,
         pids=agent.pids,
     )
+
+
+def work_mounts(project: Project, agent: Agent) -> list[Mount]:
+    """Return the volumes that hold the agent's work."""
+    name = container_name(project.roster.name, agent.name)
+    return [Mount(f"{name}-data", DATA_PATH), Mount(f"{name}-repos", REPOS_PATH)]
+
+
+def credentials_mount(project: Project, agent: Agent) -> Mount:
+    """Return the volume that holds the agent's credentials, where they are files."""
+    name = container_name(project.roster.name, agent.name)
+    return Mount(f"{name}-credentials", CREDENTIALS_PATH, read_only=True)
 
 
 def environment(project: Project, agent: Agent) -> dict[str, str]:
@@ -67,8 +77,3 @@ def environment(project: Project, agent: Agent) -> dict[str, str]:
         variables["FORGE_TOKEN_FILE"] = f"{CREDENTIALS_PATH}/forge_token"
         variables["ANTHROPIC_API_KEY_FILE"] = f"{CREDENTIALS_PATH}/anthropic_api_key"
     return variables
-
-
-def lines(variables: Mapping[str, str]) -> list[str]:
-    """Return an environment as Docker lists it, sorted, so that diffs are quiet."""
-    return [f"{name}={variables[name]}" for name in sorted(variables)]

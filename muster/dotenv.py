@@ -13,6 +13,8 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from filelock import FileLock, Timeout
 
+from muster.errors import MusterError
+
 _LOCK_SECONDS = 30
 _MODE = 0o600
 
@@ -27,7 +29,7 @@ _NOT_IN_DOUBLE_QUOTES = re.compile(r'["$`\\\x00-\x1f\x7f]')
 _Edit = Callable[[list[Binding]], Iterator[str]]
 
 
-class EnvFileError(Exception):
+class EnvFileError(MusterError):
     """A `.env` file cannot be read or written. Its message holds no value."""
 
 

@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 
+from muster.errors import MusterError
 from muster.forge import Basic, Forge, ForgeError, Token, UnauthorizedError
 
 ALIAS = "forge"
@@ -25,7 +26,7 @@ IMAGE = "muster-forge"
 """The image that set-up chose: Forgejo's own where it can be pulled, else one with Gitea."""
 
 
-class LocalForgeError(Exception):
+class LocalForgeError(MusterError):
     """The forge's own command failed; the message is its standard error."""
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from muster.errors import MusterError
+
 _LONGEST_SHOWN = 60
 
 _WRONG = {
@@ -51,7 +53,7 @@ class Problem:
         return f"{place}: {where}: {self.message}" if where else f"{place}: {self.message}"
 
 
-class RosterError(Exception):
+class RosterError(MusterError):
     """A roster cannot be used. Its text has a line for each problem of the file."""
 
     def __init__(self, problems: list[Problem]) -> None:

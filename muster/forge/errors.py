@@ -1,7 +1,9 @@
 """What can go wrong between Muster and the forge."""
 
+from muster.errors import MusterError
 
-class ForgeError(Exception):
+
+class ForgeError(MusterError):
     """The forge refused a call, or could not be asked.
 
     Its text is for the person at the keyboard and holds no secret.

@@ -35,7 +35,7 @@ class ForgeServer:
             detach=True,
             network=self.network,
             environment=local_forge.settings(local_forge.PORT),
-            ports={f"{local_forge.PORT}/tcp": ("127.0.0.1", None)},
+            ports={f"{local_forge.PORT}/tcp": ("127.0.0.1", 0)},
         )
         self._container.reload()
         port = self._container.ports[f"{local_forge.PORT}/tcp"][0]["HostPort"]

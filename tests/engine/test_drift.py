@@ -5,7 +5,7 @@ from collections.abc import Callable
 from asking import api_status
 from workplace import Workplace
 
-SCOPES = {"write:repository", "write:issue", "read:user"}
+SCOPES = frozenset({"write:repository", "write:issue", "read:user"})
 
 
 def _delete_token(place: Workplace, agent: str) -> None:

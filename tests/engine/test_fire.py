@@ -90,6 +90,22 @@ def test_a_purge_that_is_asked_for_removes_the_account(workplace: Workplace) -> 
     assert workplace.forge.user(workplace.user("dev-qwen")) is None
 
 
+def test_a_barred_bot_user_is_fired_at_a_forge_where_only_its_password_could_revoke(
+    strict_workplace: Workplace,
+) -> None:
+    place = strict_workplace
+    place.roster(place.agent("dev-qwen"))
+    place.up()
+    token = place.token("dev-qwen")
+    user = place.forge.user(place.user("dev-qwen"))
+    assert user is not None
+    place.forge.edit_user(user.login, login_name=user.login_name, source_id=0, prohibit_login=True)
+
+    place.destroy()
+
+    assert api_status(place.server.url, token) == 403
+
+
 def test_destroy_leaves_nothing_in_docker_but_kept_volumes(workplace: Workplace) -> None:
     workplace.roster(workplace.agent("dev-qwen"))
     workplace.up()

@@ -83,7 +83,7 @@ class Workplace:
                 self.forge.purge_user(user.login)
 
     @property
-    def _mine(self) -> dict[str, str]:
+    def _mine(self) -> dict[str, str | list[str] | bool]:
         return {"label": f"muster.project={self.name}"}
 
     def roster(self, agents: str, muster: str = "", **top: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from declared import project
 
-from muster import container, local_forge, names
+from muster import compose, container, local_forge, names
 from muster.roster import Agent
 
 QWEN = '[agents.dev-qwen]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n'
@@ -48,7 +48,7 @@ def test_what_is_made_for_an_agent_says_whose_it_is() -> None:
 
 
 def test_an_environment_is_listed_sorted() -> None:
-    assert container.lines({"B": "2", "A_B": "x=y", "A": ""}) == ["A=", "A_B=x=y", "B=2"]
+    assert compose.lines({"B": "2", "A_B": "x=y", "A": ""}) == ["A=", "A_B=x=y", "B=2"]
 
 
 def test_an_agents_service_holds_its_limits_and_mounts(tmp_path: Path) -> None:
