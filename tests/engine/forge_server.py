@@ -1,5 +1,6 @@
 """The forge that the tests talk to: the same image that a local forge runs."""
 
+import contextlib
 import json
 import secrets
 from types import TracebackType
@@ -28,23 +29,30 @@ class ForgeServer:
         self.internal_url = f"http://{self.network}:{local_forge.PORT}"
 
     def __enter__(self) -> Self:
-        self._network = self.client.networks.create(self.network)
-        self._container = self.client.containers.run(
-            local_forge.IMAGE,
-            name=self.network,
-            detach=True,
-            network=self.network,
-            environment=local_forge.settings(local_forge.PORT),
-            ports={f"{local_forge.PORT}/tcp": ("127.0.0.1", 0)},
-        )
-        self._container.reload()
-        port = self._container.ports[f"{local_forge.PORT}/tcp"][0]["HostPort"]
-        self.url = f"http://127.0.0.1:{port}"
+        with contextlib.ExitStack() as undo:
+            network = self.client.networks.create(self.network)
+            undo.callback(network.remove)
+            container = self.client.containers.run(
+                local_forge.IMAGE,
+                name=self.network,
+                detach=True,
+                network=self.network,
+                environment=local_forge.settings(local_forge.PORT),
+                ports={f"{local_forge.PORT}/tcp": ("127.0.0.1", 0)},
+            )
+            undo.callback(container.remove, force=True, v=True)
+            container.reload()
+            [published] = container.ports[f"{local_forge.PORT}/tcp"] or []
+            self.url = f"http://127.0.0.1:{published['HostPort']}"
+            self.administrator = self._administrator()
+            self._undo = undo.pop_all()
+        return self
+
+    def _administrator(self) -> Administrator:
         basic = Basic("keeper", new_password())
         local_forge.make_administrator(self.network, self.url, basic)
         pat = Forge(self.url, basic).mint_token(basic.user, "tests", ["all"])
-        self.administrator = Administrator(basic.user, basic.password, pat.secret)
-        return self
+        return Administrator(basic.user, basic.password, pat.secret)
 
     def sql(self, statement: str, *values: object) -> None:
         """Change the forge's database by hand, where its API offers no way."""
@@ -68,5 +76,4 @@ class ForgeServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._container.remove(force=True, v=True)
-        self._network.remove()
+        self._undo.close()
