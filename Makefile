@@ -28,7 +28,7 @@ lint: setup ## check style and types
 	@$(ACTIVE) mypy
 
 test: lint ## set up, check style and types, run every test
-	@$(ACTIVE) pytest
+	@$(ACTIVE) pytest --numprocesses 2
 
 bench: setup ## measure, against a floor of plain API calls and container starts
 	@$(ACTIVE) python -m bench

@@ -24,7 +24,7 @@ MEMORY_PATTERN = "^[1-9][0-9]*[bkmgBKMG]$"
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Docker knows no aliases on its own networks, and agents are found by alias.
 _DOCKERS_NETWORKS = {"bridge", "default", "host", "none"}
-_DOCKER_HOST_SCHEMES = {"npipe", "ssh", "tcp", "unix"}
+_DOCKER_HOST_SCHEMES = {"npipe", "tcp", "unix"}
 _IMAGE = re.compile(
     r"([A-Za-z0-9.-]+(:\d+)?/)?"  # registry
     r"[a-z0-9]+([._/-]+[a-z0-9]+)*"
@@ -240,9 +240,15 @@ def network(value: str) -> str:
 def docker_host(value: str) -> str:
     """Check the address of a Docker Engine."""
     scheme, separator, rest = value.partition("://")
+    if scheme == "ssh":
+        raise ValueError(
+            "an engine is not reached over SSH; forward its socket "
+            "(ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST) "
+            'and write "unix:///tmp/docker.sock"'
+        )
     if scheme not in _DOCKER_HOST_SCHEMES or not separator or not rest:
         raise ValueError(
-            "this is no address of a Docker Engine; write unix://, tcp:// or ssh:// first, "
+            "this is no address of a Docker Engine; write unix:// or tcp:// first, "
             'such as "unix:///var/run/docker.sock"'
         )
     return value
