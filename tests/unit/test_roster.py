@@ -372,6 +372,7 @@ def test_an_agents_name_is_its_sections_and_no_field(wrong: Wrong) -> None:
         ('network = "host"', 'muster.network: Docker\'s own network "host" has no names'),
         ('network = "my net"', 'muster.network: "my net" is no name of a Docker network'),
         ('docker_host = "10.0.0.1"', "muster.docker_host: this is no address of a Docker Engine"),
+        ('docker_host = "ssh://me@host"', "muster.docker_host: an engine is not reached over SSH"),
         ('env_file = ""', "muster.env_file: this is empty"),
         (
             'forge_internal_url = "http://127.0.0.1:3000"',
