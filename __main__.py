@@ -1,5 +1,6 @@
 """The program: load the roster of the selected stack, declare its crew, say what was made."""
 
+import asyncio
 import os
 import sys
 
@@ -13,15 +14,26 @@ from muster.errors import MusterError
 TOLD = 32
 """The exit code by which the language host knows that the user was told what is wrong."""
 
-try:
-    found = project.find(
-        pulumi.get_stack(), os.environ, lambda key: get_config(f"{pulumi.get_project()}:{key}")
-    )
-    crew = Crew(found)
-except MusterError as error:
-    pulumi.log.error(str(error))
-    sys.exit(TOLD)
 
-pulumi.export("project", found.roster.name)
-pulumi.export("forge", found.forge_url)
-pulumi.export("agents", {name: agent.summary() for name, agent in crew.agents.items()})
+async def main() -> dict[str, object]:
+    """Declare the crew; return what the stack says of it."""
+    try:
+        found = project.find(
+            pulumi.get_stack(), os.environ, lambda key: get_config(f"{pulumi.get_project()}:{key}")
+        )
+        crew = Crew(found)
+    except MusterError as error:
+        pulumi.log.error(str(error))
+        sys.exit(TOLD)
+    # Registrations begin when the event loop turns, and the SDK (3.256) waits for one after the
+    # other only if they have begun when the program ends. If not, it waits for all outputs at once,
+    # again and again: its time would grow with the square of the crew.
+    await asyncio.sleep(0)
+    return {
+        "project": found.roster.name,
+        "forge": found.forge_url,
+        "agents": {name: agent.summary() for name, agent in crew.agents.items()},
+    }
+
+
+pulumi.run(main)
