@@ -1,12 +1,14 @@
 """What is done beside Pulumi's own calls to Docker, around a container's or network's create."""
 
+import asyncio
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
 from muster.docker import (
-    engine,
+    connect,
     limit_processes,
     remove_leftover_container,
     remove_leftover_network,
@@ -24,21 +26,23 @@ class Hooks:
 
     def __init__(self, docker_host: str | None, labels: Mapping[str, str]) -> None:
         """Register the hooks for an engine and for what carries these labels."""
+        # Hooks are called on the thread that registers resources, so they wait elsewhere, and to
+        # connect takes ten times as long as to ask: once is enough.
+        client = functools.cache(lambda: connect(docker_host))
 
-        def clear_container(args: pulumi.ResourceHookArgs) -> None:
-            with engine(docker_host) as client:
-                remove_leftover_container(client, _inputs(args)["name"], labels)
+        async def clear_container(args: pulumi.ResourceHookArgs) -> None:
+            name = _inputs(args)["name"]
+            await asyncio.to_thread(remove_leftover_container, client(), name, labels)
 
-        def clear_network(args: pulumi.ResourceHookArgs) -> None:
-            with engine(docker_host) as client:
-                remove_leftover_network(client, _inputs(args)["name"], labels)
+        async def clear_network(args: pulumi.ResourceHookArgs) -> None:
+            name = _inputs(args)["name"]
+            await asyncio.to_thread(remove_leftover_network, client(), name, labels)
 
-        def limit(args: pulumi.ResourceHookArgs) -> None:
+        async def limit(args: pulumi.ResourceHookArgs) -> None:
             limits = [
                 label["value"] for label in _inputs(args)["labels"] if label["label"] == PIDS_LABEL
             ]
-            with engine(docker_host) as client:
-                limit_processes(client, args.id, int(limits[0]))
+            await asyncio.to_thread(limit_processes, client(), args.id, int(limits[0]))
 
         cleared = pulumi.ResourceHook("clear-leftover-container", clear_container)
         limited = pulumi.ResourceHook("limit-processes", limit)

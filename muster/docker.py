@@ -19,8 +19,7 @@ class DockerError(MusterError):
     """Docker does not answer, or refuses; the message is for the person at the keyboard."""
 
 
-@contextmanager
-def engine(host: str | None) -> Iterator[docker.DockerClient]:
+def connect(host: str | None) -> docker.DockerClient:
     """Connect to the engine at `host`, or to the one that the environment names.
 
     Raises:
@@ -28,17 +27,20 @@ def engine(host: str | None) -> Iterator[docker.DockerClient]:
     """
     where = host or "the local Docker engine"
     try:
-        client = (
-            docker.DockerClient(base_url=host, use_ssh_client=host.startswith("ssh://"))
-            if host
-            else docker.from_env()
-        )
+        client = docker.DockerClient(base_url=host) if host else docker.from_env()
         client.ping()
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise DockerError(
             f"Docker is unreachable ({where}): {_reason(error)}. Start it, or name another with "
             "[muster] docker_host"
         ) from None
+    return client
+
+
+@contextmanager
+def engine(host: str | None) -> Iterator[docker.DockerClient]:
+    """Connect as `connect` does, for as long as the context lasts."""
+    client = connect(host)
     try:
         yield client
     finally:
