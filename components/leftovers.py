@@ -2,7 +2,8 @@
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pulumi
@@ -15,6 +16,8 @@ from muster.docker import (
 )
 from muster.names import PIDS_LABEL
 
+_threads = ThreadPoolExecutor(4, "hooks")
+
 
 class Hooks:
     """The resource hooks of one crew.
@@ -26,23 +29,19 @@ class Hooks:
 
     def __init__(self, docker_host: str | None, labels: Mapping[str, str]) -> None:
         """Register the hooks for an engine and for what carries these labels."""
-        # Hooks are called on the thread that registers resources, so they wait elsewhere, and to
-        # connect takes ten times as long as to ask: once is enough.
         client = functools.cache(lambda: connect(docker_host))
 
         async def clear_container(args: pulumi.ResourceHookArgs) -> None:
-            name = _inputs(args)["name"]
-            await asyncio.to_thread(remove_leftover_container, client(), name, labels)
+            await _aside(remove_leftover_container, client(), _inputs(args)["name"], labels)
 
         async def clear_network(args: pulumi.ResourceHookArgs) -> None:
-            name = _inputs(args)["name"]
-            await asyncio.to_thread(remove_leftover_network, client(), name, labels)
+            await _aside(remove_leftover_network, client(), _inputs(args)["name"], labels)
 
         async def limit(args: pulumi.ResourceHookArgs) -> None:
             limits = [
                 label["value"] for label in _inputs(args)["labels"] if label["label"] == PIDS_LABEL
             ]
-            await asyncio.to_thread(limit_processes, client(), args.id, int(limits[0]))
+            await _aside(limit_processes, client(), args.id, int(limits[0]))
 
         cleared = pulumi.ResourceHook("clear-leftover-container", clear_container)
         limited = pulumi.ResourceHook("limit-processes", limit)
@@ -53,6 +52,14 @@ class Hooks:
         self.network = pulumi.ResourceHookBinding(
             before_create=[pulumi.ResourceHook("clear-leftover-network", clear_network)]
         )
+
+
+async def _aside(call: Callable[..., None], *arguments: object) -> None:
+    """Call in a thread: hooks begin on the one that registers resources.
+
+    Never in the event loop's own threads: registrations that wait for a hook may fill them all.
+    """
+    await asyncio.get_running_loop().run_in_executor(_threads, call, *arguments)
 
 
 def _inputs(args: pulumi.ResourceHookArgs) -> Mapping[str, Any]:

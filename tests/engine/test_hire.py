@@ -38,3 +38,11 @@ def test_a_second_up_changes_nothing_and_its_preview_is_empty(workplace: Workpla
 
     assert workplace.container("dev-qwen").id == before
     assert "unchanged" in printed
+
+
+def test_hiring_ends_when_registrations_fill_the_programs_threads(workplace: Workplace) -> None:
+    """The program has four threads an operation; each may wait for an agent's hook."""
+    crew = [f"a{number}" for number in range(9)]
+    workplace.roster("".join(workplace.agent(name, poll_interval=60) for name in crew))
+    workplace.up("--parallel", "2")
+    assert {workplace.container(name).status for name in crew} == {"running"}
