@@ -30,6 +30,9 @@ MORE_THREADS = 8
 LARGE = 50
 """The crew that the marks speak of."""
 
+PATIENCE = 1800
+"""Seconds that one command may take on a busy machine."""
+
 UPSTREAM = 1.9
 """Seconds, the best that upstream's shell flow was measured at for one agent."""
 
@@ -148,6 +151,7 @@ class Bench:
             tempfile.TemporaryDirectory() as folder,
             Workplace(Path(folder), self.server, self.client, name) as place,
         ):
+            place.patience = PATIENCE
             yield place
 
 

@@ -34,6 +34,7 @@ class Workplace:
         folder: where `pulumi` runs.
         repo: the project's repository, `owner/name`.
         environment: what `pulumi` sees.
+        patience: seconds that a command may take.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Workplace:
         self.folder, self.server, self.client, self.name = folder, server, client, name
         self.forge_url = server.url
         self.began = int(time.time())
+        self.patience = 300
         self.repo = f"keeper/{name}"
         self.forge = Forge(server.url, server.administrator.basic)
         self.environment = {
@@ -135,7 +137,7 @@ class Workplace:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=self.patience,
         )
         printed = done.stdout + done.stderr
         if done.returncode != expect:
