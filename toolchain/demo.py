@@ -7,7 +7,6 @@ import socket
 import subprocess
 from typing import Any
 
-from toolchain.environment import VARIABLES
 from toolchain.paths import BIN, ROOT
 from toolchain.steps import SetupError
 
@@ -15,6 +14,9 @@ STACK = "demo"
 ADMINISTRATOR, PASSWORD = "muster:forgeAdminUser", "muster:forgeAdminPass"
 PORT = "muster:forgePort"
 FIRST_PORT = 3000
+THEIRS = "FORGE_ADMIN_"
+"""What begins so names the user's own forge's administrator, and would win over the demo's."""
+ACTIVATE = BIN / "activate"
 CONFIGURATION = ROOT / "stacks" / f"Pulumi.{STACK}.yaml"
 
 
@@ -98,8 +100,9 @@ def _pulumi(*arguments: str, stdin: str = "") -> None:
 
 
 def _run(*arguments: str, stdin: str = "", capture: bool = False) -> str:
+    """Run Pulumi in the environment as activating it makes it."""
     done = subprocess.run(
-        ["pulumi", *arguments],
+        ["sh", "-c", '. "$0" && exec pulumi "$@"', ACTIVATE, *arguments],
         cwd=ROOT,
         env=_environment(),
         input=stdin,
@@ -113,11 +116,5 @@ def _run(*arguments: str, stdin: str = "", capture: bool = False) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return what activating the virtual environment sets."""
-    ours = {name: str(path) for name, path in VARIABLES.items()}
-    return {
-        **ours,
-        **os.environ,
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-    }
+    """Return the environment without the credentials of the user's own forge."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(THEIRS)}

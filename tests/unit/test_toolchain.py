@@ -1,6 +1,7 @@
 """Set-up: what it promises before, between and after its long steps."""
 
 import fcntl
+import json
 import os
 import re
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,20 @@ from toolchain.shell import ask, run, within
 from toolchain.steps import SetupError, Step, work_through
 
 SHELL = {"PATH": os.environ["PATH"]}
+
+ENGINE = """
+import json, os, pathlib, sys
+with pathlib.Path(__file__).with_name("calls").open("a") as calls:
+    print(json.dumps(dict(arguments=sys.argv[1:], environment=dict(os.environ))), file=calls)
+agent = dict(bot_user="dev", roles=["dev"], container="demo-agents-dev")
+answers = {
+    "stack ls": [],
+    "stack output": dict(forge="http://127.0.0.1:3000", agents=dict(dev=agent)),
+    "config --json": {"muster:forgeAdminUser": dict(value="muster-admin")},
+}
+print(json.dumps(answers.get(" ".join(sys.argv[1:3]))))
+"""
+"""An engine that has no stack yet, and notes how it is called."""
 
 
 def test_the_engine_that_is_built_is_the_one_that_the_python_package_asks_for() -> None:
@@ -233,6 +249,53 @@ def test_a_second_set_up_waits_for_the_first(tmp_path: Path) -> None:
             assert "waiting" in process.stdout.readline()
             fcntl.flock(lock, fcntl.LOCK_UN)
             assert process.stdout.readline() == "in\n"
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An engine on the environment's PATH; what it was called with and in, a line of JSON each."""
+    calls = tmp_path / "calls"
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!{sys.executable}\n{ENGINE}")
+    program.chmod(0o755)
+    activate = tmp_path / "activate"
+    activate.write_text(f"PATH={tmp_path}:$PATH\n{environment.activation()}")
+    monkeypatch.setattr(demo, "ACTIVATE", activate)
+    return calls
+
+
+def told(calls: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in calls.read_text().splitlines()]
+
+
+def test_the_demo_is_not_shown_the_administrator_of_the_users_own_forge(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("USER", "PASS", "PAT"):
+        monkeypatch.setenv(f"FORGE_ADMIN_{name}", "the-users-own")
+
+    demo.up()
+
+    assert [call for call in told(engine) if "the-users-own" in call["environment"].values()] == []
+
+
+def test_the_demo_runs_in_the_environment_that_activation_makes(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = {
+        "PULUMI_HOME": "/home/me/.pulumi",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": "/elsewhere/.muster/passphrase",
+    }
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+
+    demo.up()
+
+    expected = activated(**theirs)
+    for call in told(engine):
+        assert {name: call["environment"][name] for name in theirs} == {
+            name: expected[name] for name in theirs
+        }
 
 
 def test_the_demos_forge_takes_the_next_free_port() -> None:
