@@ -24,7 +24,7 @@ def up() -> None:
     """Hire the demo crew; say who was hired and where to look.
 
     Raises:
-        SetupError: a Pulumi command failed.
+        SetupError: there is no environment, or a Pulumi command failed.
     """
     _pulumi("stack", "select", "--create", STACK)
     configured = _ask("config", "--json")
@@ -40,7 +40,7 @@ def down() -> None:
     """Remove the demo crew, its forge and its stack.
 
     Raises:
-        SetupError: a Pulumi command failed.
+        SetupError: there is no environment, or a Pulumi command failed.
     """
     if STACK not in {stack["name"] for stack in _ask("stack", "ls", "--json")}:
         print("The demo is not up.")
@@ -101,6 +101,8 @@ def _pulumi(*arguments: str, stdin: str = "") -> None:
 
 def _run(*arguments: str, stdin: str = "", capture: bool = False) -> str:
     """Run Pulumi in the environment as activating it makes it."""
+    if not ACTIVATE.exists():
+        raise SetupError("There is no environment to run Pulumi in: run make setup.")
     done = subprocess.run(
         ["sh", "-c", '. "$0" && exec pulumi "$@"', ACTIVATE, *arguments],
         cwd=ROOT,

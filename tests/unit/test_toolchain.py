@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,18 @@ def test_the_demo_runs_in_the_environment_that_activation_makes(
         assert {name: call["environment"][name] for name in theirs} == {
             name: expected[name] for name in theirs
         }
+
+
+@pytest.mark.parametrize("direction", [demo.up, demo.down])
+def test_a_demo_without_an_environment_names_set_up(
+    direction: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "ACTIVATE", tmp_path / "activate")
+
+    with pytest.raises(SetupError, match=r"run make setup\.$") as error:
+        direction()
+
+    assert "\n" not in str(error.value)
 
 
 def test_the_demos_forge_takes_the_next_free_port() -> None:
