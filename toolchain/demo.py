@@ -26,7 +26,8 @@ def up() -> None:
     Raises:
         SetupError: there is no environment, or a Pulumi command failed.
     """
-    _pulumi("stack", "select", "--create", STACK)
+    if not _exists():
+        _pulumi("stack", "init", "--no-select")
     configured = _ask("config", "--json")
     if PASSWORD not in configured:
         _pulumi("config", "set", "--secret", PASSWORD, stdin=secrets.token_urlsafe(24))
@@ -42,13 +43,13 @@ def down() -> None:
     Raises:
         SetupError: there is no environment, or a Pulumi command failed.
     """
-    if STACK not in {stack["name"] for stack in _ask("stack", "ls", "--json")}:
+    if not _exists():
         print("The demo is not up.")
         return
-    _pulumi("destroy", "--yes", "--skip-preview", "--stack", STACK)
+    _pulumi("destroy", "--yes", "--skip-preview")
     for key in (PASSWORD, PORT):
-        _pulumi("config", "rm", key, "--stack", STACK)
-    _pulumi("stack", "rm", "--yes", "--preserve-config", STACK)
+        _pulumi("config", "rm", key)
+    _pulumi("stack", "rm", "--yes", "--preserve-config")
     _forget_salt()
 
 
@@ -91,15 +92,20 @@ Password:    . .venv/bin/activate && pulumi config get {PASSWORD} --stack {STACK
 At work:     docker logs --follow {rows[1][-1]}""")
 
 
+def _exists() -> bool:
+    return STACK in {stack["name"] for stack in json.loads(_run("stack", "ls", "--json"))}
+
+
 def _ask(*arguments: str) -> Any:  # noqa: ANN401 - JSON
-    return json.loads(_run(*arguments, capture=True))
+    return json.loads(_run(*arguments, "--stack", STACK))
 
 
 def _pulumi(*arguments: str, stdin: str = "") -> None:
-    _run(*arguments, stdin=stdin)
+    """Run a command on the demo's stack; which one the user has selected is not ours to change."""
+    _run(*arguments, "--stack", STACK, stdin=stdin, stdout=None)
 
 
-def _run(*arguments: str, stdin: str = "", capture: bool = False) -> str:
+def _run(*arguments: str, stdin: str = "", stdout: int | None = subprocess.PIPE) -> str:
     """Run Pulumi in the environment as activating it makes it."""
     if not ACTIVATE.exists():
         raise SetupError("There is no environment to run Pulumi in: run make setup.")
@@ -108,7 +114,7 @@ def _run(*arguments: str, stdin: str = "", capture: bool = False) -> str:
         cwd=ROOT,
         env=_environment(),
         input=stdin,
-        stdout=subprocess.PIPE if capture else None,
+        stdout=stdout,
         text=True,
         check=False,
     )

@@ -311,6 +311,16 @@ def test_a_demo_without_an_environment_names_set_up(
     assert "\n" not in str(error.value)
 
 
+def test_the_demo_leaves_the_stack_that_the_user_has_selected(engine: Path) -> None:
+    demo.up()
+
+    calls = [call["arguments"] for call in told(engine)]
+    assert ["stack", "init", "--no-select", "--stack", "demo"] in calls
+    assert [call for call in calls if call[-2:] != ["--stack", "demo"]] == [
+        ["stack", "ls", "--json"]
+    ]
+
+
 def test_the_demos_forge_takes_the_next_free_port() -> None:
     first = demo.free_port()
     with socket.create_server(("127.0.0.1", first)):
