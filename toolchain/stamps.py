@@ -7,7 +7,7 @@ from toolchain.paths import STAMPS
 
 
 def digest(*parts: str | Path) -> str:
-    """Return a hash of texts, files, and folders with all that is in them."""
+    """Return a hash of texts, files, and folders with all that tools did not leave in them."""
     whole = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):
@@ -37,5 +37,10 @@ def write(name: str, value: str) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
+    """Return a folder's files, but for what tools leave in it (.mypy_cache, __pycache__)."""
     found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if "__pycache__" not in path.parts)
+    return sorted(path for path in found if not _is_left(path.relative_to(folder)))
+
+
+def _is_left(path: Path) -> bool:
+    return any(part == "__pycache__" or part.startswith(".") for part in path.parts[:-1])

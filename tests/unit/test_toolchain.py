@@ -212,12 +212,36 @@ def test_an_image_changes_its_tag_with_any_file_it_is_built_from(
     (tmp_path / "agent" / "agent.py").write_text("one")
     before = images.own_agent()
 
-    (tmp_path / "agent" / "__pycache__").mkdir()
-    (tmp_path / "agent" / "__pycache__" / "agent.pyc").write_text("compiled")
-    assert images.own_agent() == before
-
     (tmp_path / "agent" / "agent.py").write_text("two")
     assert images.own_agent() != before
+
+
+@pytest.mark.parametrize("left", ["__pycache__", ".mypy_cache", ".ruff_cache/0.1"])
+def test_an_image_keeps_its_tag_whatever_tools_leave_in_its_folder(
+    left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "FOLDER", tmp_path)
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "agent.py").write_text("one")
+    before = images.own_agent()
+
+    (tmp_path / "agent" / left).mkdir(parents=True)
+    (tmp_path / "agent" / left / "agent").write_text("left")
+
+    assert images.own_agent() == before
+
+
+def test_a_file_with_a_dot_counts_and_so_does_all_in_a_checkout_below_a_folder_with_one(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / ".checkouts" / "agent"
+    folder.mkdir(parents=True)
+    (folder / ".dockerignore").write_text("one")
+    before = stamps.digest(folder)
+
+    (folder / ".dockerignore").write_text("two")
+
+    assert stamps.digest(folder) != before
 
 
 def test_a_failing_command_shows_its_last_lines_and_where_its_log_is(
