@@ -125,12 +125,16 @@ def _providers(docker_host: str | None) -> list[pulumi.ProviderResource]:
 
 
 def _shared_values(project: Project) -> Mapping[str, str]:
-    """Return the endpoint, while the crew shares one, and the key, while an agent needs it."""
+    """Return the endpoint, while every agent has that one, and the key, while an agent needs it.
+
+    Never both: what reads them from one file would send the key to that endpoint.
+    """
     agents = project.roster.agents.values()
-    endpoints = {agent.base_url for agent in agents if agent.base_url is not None}
+    endpoints = {agent.base_url for agent in agents}
+    endpoint = endpoints.pop() if len(endpoints) == 1 else None
     values = {}
-    if len(endpoints) == 1:
-        values["ANTHROPIC_BASE_URL"] = endpoints.pop()
+    if endpoint is not None:
+        values["ANTHROPIC_BASE_URL"] = endpoint
     if project.anthropic_api_key and any(agent.base_url is None for agent in agents):
         values["ANTHROPIC_API_KEY"] = project.anthropic_api_key
     return values

@@ -157,7 +157,7 @@ def test_without_an_env_file_no_key_is_written(tmp_path: Path) -> None:
 
 def test_an_env_file_keeps_each_agents_keys_and_the_shared_ones(tmp_path: Path) -> None:
     agent = f'{QWEN}forge_user = "demo-dev"\n'
-    declared = crew(tmp_path, agent + REVIEW + PLANNER, 'env_file = ".env"', anthropic_api_key=KEY)
+    declared = crew(tmp_path, agent + REVIEW, 'env_file = ".env"')
     files = {label: one for label, one in declared.items() if label.startswith("EnvFile")}
     assert {label: one.inputs for label, one in files.items()} == {
         f"EnvFile {name}": {"path": ".env", "values": Secret(values)}
@@ -170,8 +170,7 @@ def test_an_env_file_keeps_each_agents_keys_and_the_shared_ones(tmp_path: Path) 
                 "FORGE_TOKEN_REVIEW_QWEN": "the-token",
                 "FORGE_PASS_REVIEW_QWEN": "the-password",
             },
-            "planner": {"FORGE_TOKEN_PLANNER": "the-token", "FORGE_PASS_PLANNER": "the-password"},
-            "crew": {"ANTHROPIC_BASE_URL": "http://10.0.0.5:8081", "ANTHROPIC_API_KEY": KEY},
+            "crew": {"ANTHROPIC_BASE_URL": "http://10.0.0.5:8081"},
         }.items()
     }
 
@@ -186,6 +185,11 @@ def test_an_endpoint_that_the_crew_does_not_share_is_nobodys_in_the_env_file(
 ) -> None:
     declared = crew(tmp_path, QWEN + REVIEW.replace("8081", "8082"), 'env_file = ".env"')
     assert "EnvFile crew" not in declared
+
+
+def test_a_real_key_never_stands_beside_an_endpoint_in_the_env_file(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN + PLANNER, 'env_file = ".env"', anthropic_api_key=KEY)
+    assert declared["EnvFile crew"].inputs["values"] == Secret({"ANTHROPIC_API_KEY": KEY})
 
 
 def test_a_key_that_no_agent_uses_stays_out_of_the_env_file(tmp_path: Path) -> None:
