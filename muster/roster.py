@@ -156,7 +156,8 @@ class Agent(ContainerSettings):
     )
     adopt: bool = Field(
         default=False,
-        description="Take over a bot user that exists and that Muster did not make.",
+        description="Take over a bot user that exists and that Muster did not make. Its other "
+        "tokens and its SSH keys stay.",
         examples=[True],
     )
 
@@ -169,7 +170,9 @@ class Muster(ContainerSettings):
     )
     keep_volumes: bool = Field(
         default=True,
-        description="Keep a fired agent's volumes: they may hold work that is not pushed yet.",
+        description="Keep a fired agent's volumes: they may hold work that is not pushed yet. "
+        "Destroying the stack also removes a local forge's volume, with all its repositories, "
+        "where this is false. A change counts after one `pulumi up` with it.",
         examples=[False],
     )
     forge_internal_url: UrlInside | None = Field(
@@ -184,12 +187,13 @@ class Muster(ContainerSettings):
     )
     docker_host: Annotated[str, AfterValidator(rules.docker_host)] | None = Field(
         default=None,
-        description="The Docker Engine's address; default: as for the docker command.",
+        description="The Docker Engine's address; default: DOCKER_HOST, else the local socket.",
         examples=["unix:///var/run/docker.sock"],
     )
     env_file: NotBlank | None = Field(
         default=None,
-        description="A .env file that keeps the crew's credentials too.",
+        description="A .env file that keeps the crew's credentials too, relative to the folder of "
+        "Pulumi.yaml.",
         examples=[".env"],
     )
 
