@@ -78,9 +78,6 @@ class AccessTokenProvider(ForgeProvider):
             self.minting_forge(props).revoke_token(props["user"], props["token_id"])
         except NotFoundError:
             return
-        except UnauthorizedError:
-            if not self.is_barred(props):
-                raise
 
 
 class AccessToken(Resource, module="forgejo", name="AccessToken"):

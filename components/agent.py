@@ -9,6 +9,7 @@ import pulumi_docker as docker
 from components.access_token import AccessToken
 from components.bot_password import BotPassword
 from components.bot_user import BotUser
+from components.container_claim import ContainerClaim
 from components.env_file import EnvFile
 from components.leftovers import Hooks
 from components.repository_access import RepositoryAccess
@@ -74,6 +75,7 @@ class Agent(pulumi.ComponentResource):
             forge=place.project.forge_url,
             repository=place.project.roster.repo,
             user=self.bot_user.id,
+            mark=self.bot_user.mark,
             opts=self._child(),
         )
         keep = place.project.roster.muster.keep_volumes
@@ -90,6 +92,7 @@ class Agent(pulumi.ComponentResource):
             settings.name,
             forge=place.project.forge_url,
             user=self.bot_user.id,
+            mark=self.bot_user.mark,
             password=self.password.password,
             kept=self.token.token_id,
             opts=self._child(depends_on=in_service),
@@ -231,6 +234,14 @@ class Agent(pulumi.ComponentResource):
             depends_on = [*depends_on, files]
         else:
             variables |= self._credential_variables()
+        claim = ContainerClaim(
+            self.settings.name,
+            container=service.container,
+            labels=self._labels,
+            docker_host=self._place.project.roster.muster.docker_host,
+            network=self._place.network,
+            opts=self._child(depends_on=depends_on),
+        )
         return docker.Container(
             self.settings.name,
             name=service.container,
@@ -264,7 +275,7 @@ class Agent(pulumi.ComponentResource):
             opts=self._child(
                 delete_before_replace=True,
                 replacement_trigger=trigger,
-                depends_on=depends_on,
+                depends_on=[*depends_on, claim],
                 hooks=self._place.hooks.limited_container,
             ),
         )

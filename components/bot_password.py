@@ -3,7 +3,7 @@
 import secrets
 
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props
 from muster.accounts import RESTRICTIONS
@@ -14,6 +14,7 @@ class BotPasswordProvider(ForgeProvider):
     """Sets passwords; there is nothing to delete, since the next one supersedes it."""
 
     replace_on = ("forge", "user")
+    update_on = ("mark",)
 
     def create(self, props: Props) -> CreateResult:
         """Set a new random password, and in the same call the restrictions of every bot user."""
@@ -28,13 +29,17 @@ class BotPasswordProvider(ForgeProvider):
         outs = {**props, "password": password, "issued_at": timestamp()}
         return CreateResult(f"{props['user']}-{secrets.token_hex(4)}", outs)
 
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Record the mark that `BotUser` has set: the password stays."""
+        return UpdateResult({**olds, **news})
+
     def outdated(self, olds: Props, news: Props) -> list[str]:
         """Name the age limit where the password has passed it."""
         return expired(olds, news)
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Report what is recorded, for a forge tells nobody a password; gone with its account."""
-        if self.forge(props).user(props["user"]) is None:
+        if self.account(props) is None:
             return ReadResult(None, {})
         return ReadResult(id_, props)
 

@@ -70,14 +70,14 @@ class BotUserProvider(ForgeProvider):
         )
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Report the account as it is; it is gone only where the forge says 404."""
-        user = self.forge(props).user(id_)
+        """Report the account as it is; gone where the forge says 404, or its mark another's."""
+        user = self.account(props)
         if user is None:
             return ReadResult(None, {})
         inputs = {
             "forge": props["forge"],
             "user": props["user"],
-            "mark": user.login_name,
+            "mark": props["mark"],
             "full_name": user.full_name,
             "adopt": props["adopt"],
         }
@@ -93,14 +93,13 @@ class BotUserProvider(ForgeProvider):
 
         It is purged, with all that it opened, only where `MUSTER_PURGE` names it.
         """
-        forge = self.forge(props)
-        user = forge.user(id_)
+        user = self.account(props)
         if user is None:
             return
-        if id_ in os.environ.get(PURGE_VARIABLE, "").split(","):
-            forge.purge_user(id_)
+        if id_.lower() in os.environ.get(PURGE_VARIABLE, "").lower().replace(" ", "").split(","):
+            self.forge(props).purge_user(id_)
             return
-        forge.edit_user(
+        self.forge(props).edit_user(
             id_,
             login_name=user.login_name,
             source_id=user.source_id,

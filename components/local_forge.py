@@ -93,7 +93,7 @@ class LocalForge(pulumi.ComponentResource):
                 "MUSTER_FORGE_CONTAINER": name,
                 **({"DOCKER_HOST": engine} if engine else {}),
             },
-            triggers=[volume.id],
+            triggers=[server.id],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[server]),
         )
         self.repository = command.local.Command(
@@ -104,7 +104,7 @@ class LocalForge(pulumi.ComponentResource):
                 "MUSTER_FORGE_REPOSITORY": roster.repo,
                 "MUSTER_FORGE_BRANCH": roster.primary_branch,
             },
-            triggers=[volume.id, roster.repo],
+            triggers=[server.id, roster.repo],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
         )
         self.register_outputs({"container": server.name})

@@ -16,7 +16,7 @@ from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
 from pulumi.runtime import rpc
 
 from muster import administrator
-from muster.forge import Administrator, Basic, Forge, minting_auth
+from muster.forge import Administrator, Basic, Forge, User, minting_auth
 
 Props = dict[str, Any]
 
@@ -80,14 +80,13 @@ class ForgeProvider(Provider):
         bot = Basic(props["user"], props["password"])
         return Forge(props["forge"], minting_auth(props["forge"], self.administrator(), bot))
 
-    def is_barred(self, props: Props) -> bool:
-        """Tell whether the bot user's login is prohibited, and its tokens with it.
+    def account(self, props: Props) -> User | None:
+        """Return the bot user's account; None where it is gone, or by now somebody else's.
 
-        At a strict forge nobody can then list or revoke them: only the bot user's own password
-        could, and that is refused too.
+        The name may have been given away after a purge by hand: the mark tells.
         """
         user = self.forge(props).user(props["user"])
-        return user is not None and user.prohibit_login
+        return user if user is not None and user.login_name == props["mark"] else None
 
 
 @functools.cache

@@ -1,5 +1,7 @@
 """The bot user's access to the project's repository."""
 
+from contextlib import suppress
+
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
@@ -13,7 +15,7 @@ class RepositoryAccessProvider(ForgeProvider):
     """Makes bot users collaborators, and removes them."""
 
     replace_on = ("forge", "repository", "user")
-    update_on = ("permission",)
+    update_on = ("permission", "mark")
     delete_before_replace = True
 
     def create(self, props: Props) -> CreateResult:
@@ -22,7 +24,7 @@ class RepositoryAccessProvider(ForgeProvider):
         return CreateResult(f"{props['repository']}/{props['user']}", props)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        """Set the permission again that somebody changed by hand."""
+        """Set the permission, which somebody may have changed by hand."""
         self.forge(news).add_collaborator(news["repository"], news["user"], PERMISSION)
         return UpdateResult({**olds, **news})
 
@@ -36,10 +38,9 @@ class RepositoryAccessProvider(ForgeProvider):
 
     def delete(self, _id: str, props: Props) -> None:
         """Remove the collaborator; the forge clears what was assigned to it."""
-        try:
-            self.forge(props).remove_collaborator(props["repository"], props["user"])
-        except NotFoundError:
-            return
+        if self.account(props) is not None:
+            with suppress(NotFoundError):
+                self.forge(props).remove_collaborator(props["repository"], props["user"])
 
 
 class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
@@ -52,6 +53,7 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
         forge: pulumi.Input[str],
         repository: str,
         user: pulumi.Input[str],
+        mark: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the access.
@@ -61,11 +63,18 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
             forge: the forge's URL, as seen from where Pulumi runs.
             repository: `owner/name`.
             user: the account's name.
+            mark: the account's mark.
             opts: the resource's options.
         """
         super().__init__(
             RepositoryAccessProvider(),
             name,
-            {"forge": forge, "repository": repository, "user": user, "permission": PERMISSION},
+            {
+                "forge": forge,
+                "repository": repository,
+                "user": user,
+                "mark": mark,
+                "permission": PERMISSION,
+            },
             pulumi.ResourceOptions.merge(pulumi.ResourceOptions(delete_before_replace=True), opts),
         )

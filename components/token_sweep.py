@@ -1,12 +1,13 @@
 """The end of every token of ours that is no longer in service."""
 
 from collections.abc import Container
+from contextlib import suppress
 
 import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props
-from muster.credentials import is_ours
+from muster.credentials import is_ours, new_password
 from muster.forge import NotFoundError, UnauthorizedError
 
 
@@ -19,7 +20,7 @@ class TokenSweepProvider(ForgeProvider):
     """
 
     replace_on = ("forge", "user")
-    update_on = ("kept", "password")
+    update_on = ("kept", "password", "mark")
 
     def create(self, props: Props) -> CreateResult:
         """Revoke what is not kept."""
@@ -32,23 +33,33 @@ class TokenSweepProvider(ForgeProvider):
         return UpdateResult({**olds, **news})
 
     def delete(self, _id: str, props: Props) -> None:
-        """Revoke the kept token too: the agent is being fired."""
+        """Revoke the kept token too: the agent is being fired.
+
+        Where only the bot user's own password revokes, and it is not what is recorded, or its
+        login is prohibited, it gets another one first: nobody needs it any more.
+        """
+        user = self.account(props)
+        if user is None:
+            return
         try:
             self._sweep(props, keep=())
-        except NotFoundError:
-            return
         except UnauthorizedError:
-            if not self.is_barred(props):
-                raise
+            password = new_password()
+            self.forge(props).edit_user(
+                user.login,
+                login_name=user.login_name,
+                source_id=user.source_id,
+                password=password,
+                prohibit_login=False,
+            )
+            self._sweep({**props, "password": password}, keep=())
 
     def _sweep(self, props: Props, keep: Container[int]) -> None:
         forge = self.minting_forge(props)
         for token in forge.tokens(props["user"]):
             if is_ours(token.name) and token.id not in keep:
-                try:
+                with suppress(NotFoundError):
                     forge.revoke_token(props["user"], token.id)
-                except NotFoundError:
-                    continue
 
 
 class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
@@ -60,6 +71,7 @@ class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
         *,
         forge: pulumi.Input[str],
         user: pulumi.Input[str],
+        mark: pulumi.Input[str],
         password: pulumi.Input[str],
         kept: pulumi.Input[int],
         opts: pulumi.ResourceOptions | None = None,
@@ -70,6 +82,7 @@ class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
             name: the resource's name.
             forge: the forge's URL, as seen from where Pulumi runs.
             user: the account's name.
+            mark: the account's mark.
             password: the account's current password, by which strict forges revoke.
             kept: the id of the token in service.
             opts: the resource's options.
@@ -77,6 +90,6 @@ class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
         super().__init__(
             TokenSweepProvider(),
             name,
-            {"forge": forge, "user": user, "password": password, "kept": kept},
+            {"forge": forge, "user": user, "mark": mark, "password": password, "kept": kept},
             opts,
         )

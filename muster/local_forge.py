@@ -22,6 +22,9 @@ PORT = 3000
 DATA_PATH = "/var/lib/gitea"
 """Where Forgejo's rootless image keeps its data."""
 
+SETUP_TOKEN = "muster-setup-"  # noqa: S105
+"""What the names of the administrator's short-lived tokens begin with."""
+
 IMAGE = "muster-forge"
 """The image that set-up chose: Forgejo's own where it can be pulled, else one with Gitea."""
 
@@ -93,7 +96,7 @@ def make_administrator(container: str, forge_url: str, administrator: Basic) -> 
     except LocalForgeError as error:
         if "already exists" not in str(error):
             raise
-    token_name = f"muster-setup-{secrets.token_hex(4)}"
+    token_name = f"{SETUP_TOKEN}{secrets.token_hex(4)}"
     said = _forgejo(
         container,
         *("user", "generate-access-token", "--raw", "--scopes", "all"),
@@ -103,7 +106,7 @@ def make_administrator(container: str, forge_url: str, administrator: Basic) -> 
     me = Forge(forge_url, Token(token))
     me.edit_user(name, login_name=name, source_id=0, password=administrator.password)
     for minted in forge.tokens(name):
-        if minted.name == token_name:
+        if minted.name.startswith(SETUP_TOKEN):
             forge.revoke_token(name, minted.id)
 
 

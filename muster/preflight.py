@@ -183,6 +183,8 @@ def _forge_problems(
             )
         yield from _refused_accounts(forge, roster, stack)
     except (UnauthorizedError, ForbiddenError) as error:
+        if roster.muster.local_forge and isinstance(error, UnauthorizedError):
+            return  # its administrator is still to be made, or to be given this password
         yield (
             f"forge {url} does not let the administrator's credentials do what an update needs: "
             f"{error}. Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT"

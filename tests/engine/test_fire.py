@@ -106,6 +106,19 @@ def test_a_barred_bot_user_is_fired_at_a_forge_where_only_its_password_could_rev
     assert api_status(place.server.url, token) == 403
 
 
+def test_a_container_that_compose_made_anew_is_fired_too(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen") + workplace.agent("review-qwen"))
+    workplace.up()
+    for agent in ("dev-qwen", "review-qwen"):
+        workplace.remake_container(agent)
+
+    workplace.roster(workplace.agent("review-qwen"))
+    workplace.up()
+    assert workplace.containers() == {"agents-review-qwen", "credentials-review-qwen"}
+    workplace.destroy()
+    assert workplace.containers() == set()
+
+
 def test_destroy_leaves_nothing_in_docker_but_kept_volumes(workplace: Workplace) -> None:
     workplace.roster(workplace.agent("dev-qwen"))
     workplace.up()

@@ -28,6 +28,22 @@ def test_hiring_gives_an_agent_a_working_user_token_and_container(
     wait_until(proven)
 
 
+def test_an_agent_that_joins_a_crew_leaves_the_others_as_they_are(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+    container, token = workplace.container("dev-qwen").id, workplace.token("dev-qwen")
+
+    workplace.roster(workplace.agent("dev-qwen") + workplace.agent("review-qwen"))
+    planned = workplace.preview()
+    assert not any("dev-qwen" in found for steps in planned.values() for found in steps)
+    workplace.up()
+
+    assert api_status(workplace.server.url, workplace.token("review-qwen")) == 200
+    assert workplace.container("review-qwen").status == "running"
+    assert workplace.container("dev-qwen").id == container
+    assert workplace.token("dev-qwen") == token
+
+
 def test_a_second_up_changes_nothing_and_its_preview_is_empty(workplace: Workplace) -> None:
     workplace.roster(workplace.agent("dev-qwen") + workplace.agent("review-qwen"))
     workplace.up()

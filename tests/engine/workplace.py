@@ -253,6 +253,24 @@ class Workplace:
     def container(self, agent: str) -> Any:  # noqa: ANN401 - docker has no types
         return self.client.containers.get(self.container_name(agent))
 
+    def remake_container(self, agent: str) -> None:
+        """Put another container in the place of an agent's, as `docker compose` does."""
+        made = self.container(agent)
+        volumes = {
+            mount["Name"]: {"bind": mount["Destination"], "mode": "rw"}
+            for mount in made.attrs["Mounts"]
+        }
+        made.remove(force=True)
+        self.client.containers.run(
+            made.image,
+            name=made.name,
+            labels=made.labels,
+            network=self.server.network,
+            volumes=volumes,
+            entrypoint=["sleep", "infinity"],
+            detach=True,
+        )
+
     def containers(self) -> set[str]:
         found = self.client.containers.list(all=True, filters=self._mine)
         return {str(container.name).removeprefix(f"{self.name}-") for container in found}

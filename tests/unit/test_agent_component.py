@@ -84,6 +84,7 @@ HELD = [
     "BotUser dev-qwen",
     "Container dev-qwen",
     "Container dev-qwen.credentials",
+    "ContainerClaim dev-qwen",
     "RepositoryAccess dev-qwen",
     "TokenSweep dev-qwen",
     "Volume dev-qwen-credentials",
@@ -153,13 +154,20 @@ def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Pa
         "forge": forge,
         "repository": "acme/demo",
         "user": user,
+        "mark": "muster:live/demo/dev-qwen",
         "permission": "write",
     }
     assert inputs["TokenSweep dev-qwen"] == {
         "forge": forge,
         "user": user,
+        "mark": "muster:live/demo/dev-qwen",
         "password": Secret("the-password"),
         "kept": 7,
+    }
+    assert inputs["ContainerClaim dev-qwen"] == {
+        "container": "demo-agents-dev-qwen",
+        "labels": LABELS,
+        "network": "muster-demo",
     }
 
 
@@ -212,6 +220,7 @@ def test_an_agents_resources_have_exactly_these_options(tmp_path: Path) -> None:
             "delete_before_replace": True,
             "hooks": ["clear-leftover-container"],
         },
+        "ContainerClaim dev-qwen": {},
         "RepositoryAccess dev-qwen": {"delete_before_replace": True},
         "TokenSweep dev-qwen": {},
         "Volume dev-qwen-credentials": {},
@@ -230,6 +239,7 @@ def test_the_old_token_is_swept_after_the_container_was_swapped(tmp_path: Path) 
     assert "Container dev-qwen" in declared["TokenSweep dev-qwen"].depends_on
     assert {
         "Container dev-qwen.credentials",
+        "ContainerClaim dev-qwen",
         "RepositoryAccess dev-qwen",
     } <= declared["Container dev-qwen"].depends_on
     assert "AccessToken dev-qwen" in declared["Container dev-qwen.credentials"].depends_on

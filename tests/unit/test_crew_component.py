@@ -84,7 +84,7 @@ def test_a_crew_is_on_the_engine_that_the_roster_names(tmp_path: Path) -> None:
     docker = [
         one.options.get("provider")
         for label, one in declared.items()
-        if label.startswith(("Container", "Network", "Volume"))
+        if label.startswith(("Container ", "Network", "Volume"))
     ]
     assert docker == 8 * ["docker docker id"]
     environment = declared["Command administrator"].inputs["environment"]
@@ -279,7 +279,7 @@ def test_a_local_forges_administrator_and_repository_are_made_by_commands(tmp_pa
     assert declared["Command administrator"].inputs == {
         "create": "python -m muster.local_forge administrator",
         "environment": {**COMMAND_ENVIRONMENT, "MUSTER_FORGE_CONTAINER": "demo-forge"},
-        "triggers": ["Volume forge id"],
+        "triggers": ["Container forge id"],
     }
     assert declared["Command repository"].inputs == {
         "create": "python -m muster.local_forge repository",
@@ -288,7 +288,7 @@ def test_a_local_forges_administrator_and_repository_are_made_by_commands(tmp_pa
             "MUSTER_FORGE_REPOSITORY": "acme/demo",
             "MUSTER_FORGE_BRANCH": "main",
         },
-        "triggers": ["Volume forge id", "acme/demo"],
+        "triggers": ["Container forge id", "acme/demo"],
     }
 
 

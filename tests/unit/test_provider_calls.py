@@ -230,6 +230,26 @@ def test_a_sweep_of_an_account_that_is_gone_is_done(server: Server, accounts: Ac
     configured(TokenSweepProvider()).delete("id", of_token(server) | {"kept": 7})
 
 
+@pytest.mark.parametrize("kind", [BotUserProvider, RepositoryAccessProvider, TokenSweepProvider])
+def test_firing_leaves_an_account_alone_that_is_somebody_elses_by_now(
+    server: Server, accounts: Accounts, kind: type[ForgeProvider]
+) -> None:
+    assert accounts.user is not None
+    accounts.user["login_name"] = "muster:other/demo/dev-qwen"
+    configured(kind()).delete(USER, of_token(server) | {"kept": 7})
+    assert [request.method for request in server.requests] == ["GET"]
+    assert accounts.names() == ["muster-aa", "muster-bb", "by-hand"]
+
+
+@pytest.mark.parametrize("kind", [BotUserProvider, BotPasswordProvider])
+def test_an_account_that_is_somebody_elses_by_now_is_gone_for_a_refresh(
+    server: Server, accounts: Accounts, kind: type[ForgeProvider]
+) -> None:
+    assert accounts.user is not None
+    accounts.user["login_name"] = "by hand"
+    assert configured(kind()).read(USER, of_token(server)).id is None
+
+
 def test_firing_bars_the_account_and_keeps_it(server: Server) -> None:
     configured(BotUserProvider()).delete(USER, inputs(server))
     assert [request.method for request in server.requests] == ["GET", "PATCH"]

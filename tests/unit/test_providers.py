@@ -12,6 +12,7 @@ from components.access_token import AccessTokenProvider
 from components.bot_password import BotPasswordProvider
 from components.bot_user import BotUserProvider
 from components.compose_file import ComposeFileProvider
+from components.container_claim import ContainerClaimProvider
 from components.env_file import EnvFileProvider
 from components.provider import Provider
 from components.repository_access import RepositoryAccessProvider
@@ -41,8 +42,26 @@ TOKEN: Props = {
     "scopes": list(TOKEN_SCOPES),
     "max_age_days": None,
 }
-ACCESS: Props = {"forge": FORGE, "repository": "acme/demo", "user": USER, "permission": "write"}
-SWEEP: Props = {"forge": FORGE, "user": USER, "password": "old", "kept": 7}
+ACCESS: Props = {
+    "forge": FORGE,
+    "repository": "acme/demo",
+    "user": USER,
+    "mark": "muster:live/demo/dev-qwen",
+    "permission": "write",
+}
+SWEEP: Props = {
+    "forge": FORGE,
+    "user": USER,
+    "mark": "muster:live/demo/dev-qwen",
+    "password": "old",
+    "kept": 7,
+}
+CLAIM: Props = {
+    "container": "demo-agents-dev-qwen",
+    "labels": {"muster.agent": "dev-qwen"},
+    "docker_host": None,
+    "network": "muster-demo",
+}
 ENV_FILE: Props = {"path": ".env", "values": {"FORGE_TOKEN_X": "t"}}
 COMPOSE_FILE: Props = {"path": "stacks/live.compose.yaml", "text": "name: muster-demo\n"}
 
@@ -64,6 +83,7 @@ ALL: list[tuple[Provider, Props, Props]] = [
     (TokenSweepProvider(), SWEEP, {}),
     (EnvFileProvider(), ENV_FILE, {}),
     (ComposeFileProvider(), COMPOSE_FILE, {}),
+    (ContainerClaimProvider(), CLAIM, {}),
 ]
 each_provider = pytest.mark.parametrize(
     ("provider", "inputs", "made"), ALL, ids=[type(one).__name__ for one, _, _ in ALL]
@@ -105,7 +125,7 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[0], {"full_name": "another"}, (True, [])),
         (*ALL[0], {"adopt": True}, (False, [])),
         (*ALL[1], {"user": "other"}, (True, ["user"])),
-        (*ALL[1], {"mark": "muster:live/renamed/dev-qwen"}, (False, [])),
+        (*ALL[1], {"mark": "muster:live/renamed/dev-qwen"}, (True, [])),
         (*ALL[1], {"max_age_days": 90}, (False, [])),
         (*ALL[2], {"user": "other"}, (True, ["user"])),
         (*ALL[2], {"scopes": ["read:user"]}, (True, ["scopes"])),
@@ -119,6 +139,12 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[5], {"path": "other.env"}, (True, ["path"])),
         (*ALL[5], {"values": {"FORGE_TOKEN_X": "u"}}, (True, [])),
         (*ALL[6], {"path": "other.yaml"}, (True, ["path"])),
+        (*ALL[3], {"mark": "muster:live/renamed/dev-qwen"}, (True, [])),
+        (*ALL[4], {"mark": "muster:live/renamed/dev-qwen"}, (True, [])),
+        (*ALL[7], {"container": "other-agents-dev-qwen"}, (True, ["container"])),
+        (*ALL[7], {"labels": {}}, (True, [])),
+        (*ALL[7], {"docker_host": "tcp://10.0.0.1:2376"}, (True, [])),
+        (*ALL[7], {"network": "other"}, (False, [])),
         (*ALL[6], {"text": "name: other\n"}, (True, [])),
     ],
 )

@@ -16,6 +16,7 @@ from components.access_token import AccessTokenProvider
 from components.bot_password import BotPasswordProvider
 from components.bot_user import BotUserProvider
 from components.compose_file import ComposeFileProvider
+from components.container_claim import ContainerClaimProvider
 from components.env_file import EnvFileProvider
 from components.provider import ForgeProvider, Provider
 from components.repository_access import RepositoryAccessProvider
@@ -28,6 +29,7 @@ REFERENCES: dict[type[Provider], tuple[str, str]] = {
     BotPasswordProvider: ("components.bot_password", "BotPasswordProvider"),
     BotUserProvider: ("components.bot_user", "BotUserProvider"),
     ComposeFileProvider: ("components.compose_file", "ComposeFileProvider"),
+    ContainerClaimProvider: ("components.container_claim", "ContainerClaimProvider"),
     EnvFileProvider: ("components.env_file", "EnvFileProvider"),
     RepositoryAccessProvider: ("components.repository_access", "RepositoryAccessProvider"),
     TokenSweepProvider: ("components.token_sweep", "TokenSweepProvider"),

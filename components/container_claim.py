@@ -1,0 +1,71 @@
+"""The crew's claim on an agent's container name."""
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, UpdateResult
+
+from components.provider import Props, Provider
+from muster.docker import container_labels, engine, remove_leftover_container
+
+
+class ContainerClaimProvider(Provider):
+    """Removes, when the agent is fired, what is left under its container's name.
+
+    Pulumi removes the container that it made, by its id. `docker compose down` and `up -d` put
+    another in its place, which would outlive the agent, and keep its volumes and network in use.
+    """
+
+    replace_on = ("container",)
+    update_on = ("labels", "docker_host")
+
+    def create(self, props: Props) -> CreateResult:
+        """Record the claim."""
+        return CreateResult(props["container"], props)
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Record the claim."""
+        return UpdateResult({**olds, **news})
+
+    def delete(self, id_: str, props: Props) -> None:
+        """Remove a container of that name that carries the agent's labels."""
+        with engine(props["docker_host"]) as client:
+            found = container_labels(client, id_) or {}
+            if props["labels"].items() <= found.items():
+                remove_leftover_container(client, id_, props["labels"])
+
+
+class ContainerClaim(Resource, module="muster", name="ContainerClaim"):
+    """What makes sure that a fired agent has no container, whoever made it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        container: str,
+        labels: Mapping[str, str],
+        docker_host: str | None,
+        network: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the claim; the container has to depend on it.
+
+        Args:
+            name: the resource's name.
+            container: the container's name.
+            labels: by which a container is known to be the agent's.
+            docker_host: the engine, None for the one that the environment names.
+            network: the container's network, which goes after the container.
+            opts: the resource's options.
+        """
+        super().__init__(
+            ContainerClaimProvider(),
+            name,
+            {
+                "container": container,
+                "labels": dict(labels),
+                "docker_host": docker_host,
+                "network": network,
+            },
+            opts,
+        )
