@@ -29,7 +29,7 @@ class ContainerClaimProvider(Provider):
 
     def delete(self, id_: str, props: Props) -> None:
         """Remove a container of that name that carries the agent's labels."""
-        with engine(props["docker_host"]) as client:
+        with engine(props.get("docker_host")) as client:
             found = container_labels(client, id_) or {}
             if props["labels"].items() <= found.items():
                 remove_leftover_container(client, id_, props["labels"])

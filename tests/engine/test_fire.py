@@ -103,7 +103,11 @@ def test_a_barred_bot_user_is_fired_at_a_forge_where_only_its_password_could_rev
 
     place.destroy()
 
-    assert api_status(place.server.url, token) == 403
+    assert api_status(place.server.url, token) == 401
+    assert place.forge.tokens(user.login) == []
+    barred = place.forge.user(user.login)
+    assert barred is not None
+    assert barred.prohibit_login
 
 
 def test_a_container_that_compose_made_anew_is_fired_too(workplace: Workplace) -> None:

@@ -49,6 +49,25 @@ def _roster(place: Workplace) -> None:
     )
 
 
+def test_an_engine_killed_before_the_administrator_is_made_is_followed_by_one_that_makes_it(
+    workplace: Workplace,
+) -> None:
+    place, port = workplace, _free_port()
+    administrator = Basic("keeper-of-all", new_password())
+    _configure(place, administrator, port)
+    _roster(place)
+    with place.engine("up", "--yes", "--skip-preview") as engine:
+        wait_until(Forge(f"http://127.0.0.1:{port}", None).answers, seconds=60)
+        engine.kill()
+
+    place.pulumi("cancel", "--yes")
+    place.up()
+
+    assert Forge(f"http://127.0.0.1:{port}", administrator).whoami().is_admin
+    assert place.container("dev-qwen").status == "running"
+    place.destroy()
+
+
 def test_a_stack_with_a_forge_of_its_own_works_and_leaves_nothing(workplace: Workplace) -> None:
     place, port = workplace, _free_port()
     administrator = Basic("keeper-of-all", new_password())
