@@ -11,6 +11,7 @@ from components.bot_password import BotPassword
 from components.bot_user import BotUser
 from components.container_claim import ContainerClaim
 from components.env_file import EnvFile
+from components.labels import label_args
 from components.leftovers import Hooks
 from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
@@ -165,10 +166,7 @@ class Agent(pulumi.ComponentResource):
         return docker.Volume(
             f"{self.settings.name}-{kind}",
             name=mount.volume,
-            labels=[
-                docker.VolumeLabelArgs(label=label, value=value)
-                for label, value in sorted(self._labels.items())
-            ],
+            labels=label_args(docker.VolumeLabelArgs, self._labels),
             opts=self._child(retain_on_delete=keep),
         )
 
@@ -192,7 +190,7 @@ class Agent(pulumi.ComponentResource):
             must_run=False,
             command=["-"],  # it never runs, and Docker wants one
             network_mode="none",
-            labels=_labels(self._labels),
+            labels=label_args(docker.ContainerLabelArgs, self._labels),
             volumes=[
                 docker.ContainerVolumeArgs(volume_name=volume.name, container_path=mount.path)
             ],
@@ -263,7 +261,7 @@ class Agent(pulumi.ComponentResource):
             hosts=[
                 docker.ContainerHostArgs(host=host, ip=ip) for host, ip in service.hosts.items()
             ],
-            labels=_labels({**service.labels, **compose_labels}),
+            labels=label_args(docker.ContainerLabelArgs, {**service.labels, **compose_labels}),
             restart=service.restart,
             memory=service.memory // MEBIBYTE,
             memory_swap=service.memory // MEBIBYTE,
@@ -291,7 +289,3 @@ class Agent(pulumi.ComponentResource):
             },
             opts=self._child(),
         )
-
-
-def _labels(labels: Mapping[str, str]) -> list[docker.ContainerLabelArgs]:
-    return [docker.ContainerLabelArgs(label=name, value=labels[name]) for name in sorted(labels)]

@@ -9,6 +9,7 @@ import pulumi_docker as docker
 from components.agent import Agent, Place
 from components.compose_file import ComposeFile
 from components.env_file import EnvFile
+from components.labels import label_args
 from components.leftovers import Hooks
 from components.local_forge import LocalForge
 from muster import compose, container, local_forge, names
@@ -62,7 +63,7 @@ class Crew(pulumi.ComponentResource):
         return docker.Network(
             "network",
             name=project.network,
-            labels=[docker.NetworkLabelArgs(label=k, value=v) for k, v in labels.items()],
+            labels=label_args(docker.NetworkLabelArgs, labels),
             opts=pulumi.ResourceOptions(
                 parent=self, delete_before_replace=True, hooks=self._hooks.network
             ),

@@ -4,10 +4,11 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components.labels import label_args
 from components.leftovers import Hooks
 from muster import compose, names
 from muster.forge import Basic
-from muster.local_forge import ALIAS, DATA_PATH, IMAGE, PORT, container_name, settings
+from muster.local_forge import ALIAS, DATA_PATH, IMAGE, PORT, container_name, settings, url
 from muster.roster import Roster
 
 
@@ -47,7 +48,7 @@ class LocalForge(pulumi.ComponentResource):
         volume = docker.Volume(
             "forge",
             name=f"{name}-data",
-            labels=[docker.VolumeLabelArgs(label=k, value=v) for k, v in labels.items()],
+            labels=label_args(docker.VolumeLabelArgs, labels),
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=roster.muster.keep_volumes),
         )
         server = docker.Container(
@@ -58,7 +59,7 @@ class LocalForge(pulumi.ComponentResource):
             ports=[docker.ContainerPortArgs(internal=PORT, external=port, ip="127.0.0.1")],
             volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=DATA_PATH)],
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network, aliases=[ALIAS])],
-            labels=[docker.ContainerLabelArgs(label=k, value=v) for k, v in labels.items()],
+            labels=label_args(docker.ContainerLabelArgs, labels),
             restart="unless-stopped",
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
@@ -80,7 +81,7 @@ class LocalForge(pulumi.ComponentResource):
             ),
         )
         environment: dict[str, pulumi.Input[str]] = {
-            "MUSTER_FORGE_URL": f"http://127.0.0.1:{port}",
+            "MUSTER_FORGE_URL": url(port),
             "FORGE_ADMIN_USER": administrator.user,
             "FORGE_ADMIN_PASS": pulumi.Output.secret(administrator.password),
         }
