@@ -3,7 +3,7 @@
 import secrets
 
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, Resource
 
 from components.provider import ForgeProvider, Props
 from muster.accounts import RESTRICTIONS
@@ -14,7 +14,7 @@ class BotPasswordProvider(ForgeProvider):
     """Sets passwords; there is nothing to delete, since the next one supersedes it."""
 
     replace_on = ("forge", "user")
-    update_on = ("mark",)
+    update_on = ("mark",)  # recorded only: `BotUser` sets it, and the password stays
 
     def create(self, props: Props) -> CreateResult:
         """Set a new random password, and in the same call the restrictions of every bot user."""
@@ -28,10 +28,6 @@ class BotPasswordProvider(ForgeProvider):
         )
         outs = {**props, "password": password, "issued_at": timestamp()}
         return CreateResult(f"{props['user']}-{secrets.token_hex(4)}", outs)
-
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        """Record the mark that `BotUser` has set: the password stays."""
-        return UpdateResult({**olds, **news})
 
     def outdated(self, olds: Props, news: Props) -> list[str]:
         """Name the age limit where the password has passed it."""

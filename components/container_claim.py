@@ -1,12 +1,13 @@
 """The crew's claim on an agent's container name."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pulumi
-from pulumi.dynamic import CreateResult, Resource, UpdateResult
+from pulumi.dynamic import CreateResult, Resource
 
 from components.provider import Props, Provider
-from muster.docker import container_labels, engine, remove_leftover_container
+from muster.docker import DockerError, engine, remove_leftover_container
 
 
 class ContainerClaimProvider(Provider):
@@ -23,16 +24,10 @@ class ContainerClaimProvider(Provider):
         """Record the claim."""
         return CreateResult(props["container"], props)
 
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        """Record the claim."""
-        return UpdateResult({**olds, **news})
-
     def delete(self, id_: str, props: Props) -> None:
-        """Remove a container of that name that carries the agent's labels."""
-        with engine(props.get("docker_host")) as client:
-            found = container_labels(client, id_) or {}
-            if props["labels"].items() <= found.items():
-                remove_leftover_container(client, id_, props["labels"])
+        """Remove a container of that name; somebody else's stays."""
+        with engine(props.get("docker_host")) as client, suppress(DockerError):
+            remove_leftover_container(client, id_, props["labels"])
 
 
 class ContainerClaim(Resource, module="muster", name="ContainerClaim"):

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Any
 
-from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
+from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider, UpdateResult
 from pulumi.runtime import rpc
 
 from muster import administrator
@@ -50,6 +50,10 @@ class Provider(ResourceProvider):
             replaces=replaces,
             delete_before_replace=self.delete_before_replace,
         )
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Record the inputs; resources that change something override it."""
+        return UpdateResult({**olds, **news})
 
     def drift(self, _olds: Props) -> bool:
         """Tell whether a refresh recorded that somebody changed the resource by hand."""
