@@ -13,10 +13,10 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from filelock import FileLock, Timeout
 
+from muster import files
 from muster.errors import MusterError
 
 _LOCK_SECONDS = 30
-_MODE = 0o600
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
@@ -151,37 +151,9 @@ def _edit(path: Path, edit: _Edit) -> None:
             mark = "\ufeff" if text.startswith("\ufeff") else ""
             edited = mark + "".join(edit(_bindings(text)))
             if edited != text:
-                _replace(target, edited)
+                files.replace(target, edited.encode("utf-8", "surrogateescape"), mode=files.PRIVATE)
             elif target.exists():
-                target.chmod(_MODE)
-
-
-def _replace(target: Path, text: str) -> None:
-    """Put a new file in the old one's place; it is never readable by others."""
-    # mkstemp makes it with mode 0600, whatever the umask.
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            if target.exists():
-                # Root may keep somebody else's file, which has to stay theirs.
-                owner = target.stat()
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
-            file.flush()
-            os.fsync(descriptor)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+                target.chmod(files.PRIVATE)
 
 
 def _lock(target: Path) -> FileLock:

@@ -1,5 +1,6 @@
 """Read a roster's TOML, and find the lines on which its keys stand."""
 
+import io
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -95,28 +96,53 @@ def _key_lines(text: str) -> dict[Place, int]:
     lines, the parser itself decides.
     """
     lines: dict[Place, int] = {}
-    table: Place = ()
-    for number, statement in _statements(text):
-        places = list(_places(tomllib.loads(statement)))
-        if statement.lstrip().startswith("["):
-            table = places[-1]
-        else:
-            places = [table + place for place in places]
-        for place in places:
-            lines.setdefault(place, number)
+    for statement in statements(text):
+        for place in statement.places:
+            lines.setdefault(place, statement.line)
     return lines
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    first, statement = 1, ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        statement += line + "\n"
+@dataclass(frozen=True)
+class Statement:
+    """The fewest lines of a file that parse by themselves.
+
+    Attributes:
+        line: the first line, counted from 1.
+        text: the lines, each with its end.
+        table: the table that it opens, or else stands in.
+        places: the keys that begin in it, from the file's root.
+        opens: whether it opens the table.
+    """
+
+    line: int
+    text: str
+    table: Place
+    places: tuple[Place, ...]
+    opens: bool
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """Cut a valid file into its statements; blank lines and comments are statements too."""
+    table: Place = ()
+    first, gathered = 1, ""
+    for number, line in enumerate(lines(text), start=1):
+        gathered += line
         try:
-            tomllib.loads(statement)
+            places = tuple(_places(tomllib.loads(gathered)))
         except tomllib.TOMLDecodeError:
             continue
-        yield first, statement
-        first, statement = number + 1, ""
+        opens = gathered.lstrip().startswith("[")
+        if opens:
+            table = places[-1]
+        else:
+            places = tuple(table + place for place in places)
+        yield Statement(first, gathered, table, places, opens)
+        first, gathered = number + 1, ""
+
+
+def lines(text: str) -> list[str]:
+    """Cut a text into lines with their ends, where TOML does: at line feeds alone."""
+    return list(io.StringIO(text, newline="\n"))
 
 
 def _places(value: Mapping[str, Any]) -> Iterator[Place]:
