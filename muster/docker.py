@@ -3,7 +3,9 @@
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 
 import docker
 import docker.errors
@@ -143,3 +145,61 @@ def limit_processes(client: docker.DockerClient, container_id: str, pids: int) -
     url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/update"
     response = api.post(url, json={"PidsLimit": pids})  # docker 7.2 has no argument for it
     response.raise_for_status()
+
+
+def logs(
+    client: docker.DockerClient, name: str, *, since: datetime | None, follow: bool
+) -> Iterator[bytes]:
+    """Return what a container has logged, piece by piece.
+
+    Raises:
+        DockerError: there is no such container.
+    """
+    try:
+        container = client.containers.get(name)
+    except docker.errors.NotFound:
+        raise DockerError(f"there is no container {name}: muster up makes it") from None
+    pieces: Iterator[bytes] = container.logs(stream=True, follow=follow, since=since)
+    return pieces
+
+
+def restart(client: docker.DockerClient, containers: Mapping[str, str]) -> Iterator[str]:
+    """Restart containers side by side, and tell each one's agent when it is done.
+
+    Args:
+        client: the engine.
+        containers: the containers' names by agent.
+
+    Raises:
+        DockerError: a container is not there, or Docker refuses.
+    """
+
+    def one(agent: str) -> str:
+        try:
+            client.containers.get(containers[agent]).restart()
+        except docker.errors.NotFound:
+            raise DockerError(
+                f"there is no container {containers[agent]}: muster up makes it"
+            ) from None
+        except docker.errors.APIError as error:
+            raise DockerError(f"{containers[agent]}: {error.explanation}") from None
+        return agent
+
+    with ThreadPoolExecutor(4) as pool:
+        yield from pool.map(one, containers)
+
+
+def remove_volumes(client: docker.DockerClient, labels: Mapping[str, str]) -> list[str]:
+    """Remove the volumes that carry all of these labels; return their names.
+
+    Raises:
+        DockerError: one is in use.
+    """
+    wanted = [f"{name}={value}" for name, value in labels.items()]
+    found = client.volumes.list(filters={"label": wanted})
+    for volume in found:
+        try:
+            volume.remove()
+        except docker.errors.APIError as error:
+            raise DockerError(f"volume {volume.name}: {error.explanation}") from None
+    return sorted(str(volume.name) for volume in found)

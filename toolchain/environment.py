@@ -20,6 +20,14 @@ VARIABLES = {
 }
 """What Pulumi needs. A value of the user's own wins, another checkout's does not."""
 
+COMMAND = """\
+#!{python}
+from muster.cli.main import main
+
+main()
+"""
+"""The `muster` command, in the environment's bin."""
+
 BEGIN, END = "# >>> muster", "# <<< muster"
 
 
@@ -42,6 +50,9 @@ def configure() -> None:
     write_passphrase()
     # Programs and dynamic providers import our packages whatever the working directory is.
     (VENV / "lib" / _python() / "site-packages" / "muster.pth").write_text(f"{ROOT}\n")
+    command = BIN / "muster"
+    command.write_text(COMMAND.format(python=BIN / "python"))
+    command.chmod(0o755)
     activate = BIN / "activate"
     text = activate.read_text().partition(BEGIN)[0]
     activate.write_text(text + activation())

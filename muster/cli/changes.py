@@ -1,0 +1,155 @@
+"""What the engine's events say, resource by resource, in the words of a crew."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulumi.automation import OpType
+from pulumi.automation.events import EngineEvent, StepEventMetadata
+
+SILENT = {OpType.SAME, OpType.READ, OpType.REFRESH, OpType.DISCARD, OpType.REMOVE_PENDING_REPLACE}
+"""Operations that change nothing."""
+
+KINDS = {
+    "command:local:Command": "set-up",
+    "docker:index/container:Container": "container",
+    "docker:index/network:Network": "network",
+    "docker:index/volume:Volume": "volume",
+    "dotenv:EnvFile": "keys in the .env file",
+    "forgejo:AccessToken": "access token",
+    "forgejo:BotPassword": "password",
+    "forgejo:BotUser": "bot user",
+    "forgejo:RepositoryAccess": "access to the repository",
+    "forgejo:TokenSweep": "end of old tokens",
+    "muster:ComposeFile": "compose file",
+    "muster:ContainerClaim": "claim on the container's name",
+}
+
+_AGENT, _DYNAMIC = "muster:index:Agent", "pulumi-python:dynamic/"
+
+
+@dataclass
+class Change:
+    """One resource's step.
+
+    Attributes:
+        urn: the resource.
+        op: Pulumi's operation: create, update, delete, create-replacement, …
+        agent: the agent that it is part of, None for what the crew shares.
+        what: the resource in words.
+        fields: the inputs that change.
+        seconds: how long it took; None before it ended.
+        failed: whether it ended with an error.
+    """
+
+    urn: str
+    op: str
+    agent: str | None
+    what: str
+    fields: list[str]
+    seconds: float | None = None
+    failed: bool = False
+    began: float = field(default_factory=time.monotonic, repr=False)
+
+    def report(self) -> dict[str, Any]:
+        """Return the change for programs."""
+        return {
+            "op": self.op,
+            "agent": self.agent,
+            "resource": self.what,
+            "urn": self.urn,
+            "fields": self.fields,
+            "seconds": None if self.seconds is None else round(self.seconds, 2),
+            "failed": self.failed,
+        }
+
+
+class Changes:
+    """Collects the changes and errors of one run, and tells each as it begins and ends.
+
+    Safe for events from several threads.
+    """
+
+    def __init__(self, told: Callable[[Change], None] = lambda _: None) -> None:
+        self.all: list[Change] = []
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+        self._told = told
+        self._open: dict[tuple[str, str], Change] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: EngineEvent) -> None:
+        """Take one event of the engine's."""
+        if event.resource_pre_event:
+            self._begin(event.resource_pre_event.metadata)
+        elif event.res_outputs_event:
+            self._end(event.res_outputs_event.metadata, failed=False)
+        elif event.res_op_failed_event:
+            self._end(event.res_op_failed_event.metadata, failed=True)
+        elif event.diagnostic_event:
+            diagnostic = event.diagnostic_event
+            if diagnostic.severity in {"error", "warning"} and not diagnostic.ephemeral:
+                kept = self.errors if diagnostic.severity == "error" else self.warnings
+                message = _plain(diagnostic.message, diagnostic.urn)
+                if message and message not in kept:
+                    kept.append(message)
+
+    def running(self) -> list[Change]:
+        """Return what has begun and not ended, oldest first."""
+        with self._lock:
+            return sorted(self._open.values(), key=lambda change: change.began)
+
+    def _begin(self, step: StepEventMetadata) -> None:
+        change = _change(step)
+        if change is None:
+            return
+        with self._lock:
+            self.all.append(change)
+            self._open[change.urn, change.op] = change
+
+    def _end(self, step: StepEventMetadata, *, failed: bool) -> None:
+        with self._lock:
+            change = self._open.pop((step.urn, step.op), None)
+        if change is None:
+            return
+        change.seconds, change.failed = time.monotonic() - change.began, failed
+        self._told(change)
+
+
+def _change(step: StepEventMetadata) -> Change | None:
+    kind = step.type.removeprefix(_DYNAMIC)
+    # A component is no work, and a `replace` is told by its two halves.
+    if step.op in SILENT or step.op == OpType.REPLACE or kind not in KINDS:
+        return None
+    name = step.urn.rsplit("::", 1)[-1]
+    state = step.new or step.old
+    parent = state.parent if state else ""
+    agent = parent.rsplit("::", 1)[-1] if f"{_AGENT}::" in parent else None
+    what = KINDS[kind]
+    if agent and name != agent:
+        part = name.removeprefix(agent).lstrip("-.")
+        what = f"{part} {what}" if kind.endswith("Volume") else f"{part} file"
+    elif agent is None and kind not in {"docker:index/network:Network", "muster:ComposeFile"}:
+        what = f"{name} {what}"
+    op = OpType(step.op).value
+    fields = sorted({key.split(".")[0].split("[")[0] for key in step.diffs or step.keys or []})
+    return Change(step.urn, op, agent, what, [key for key in fields if key != "__provider"])
+
+
+def _plain(message: str, urn: str | None) -> str:
+    """Return a diagnostic without colours, and without what the SDK puts before an error."""
+    text = _without_colours(message).strip()
+    text = text.partition("Exception calling application: ")[2] or text
+    name = urn.rsplit("::", 1)[-1] if urn and ":pulumi:Stack::" not in urn else ""
+    known = text.startswith(("update failed", "preview failed"))
+    return "" if known else f"{name}: {text}" if name else text
+
+
+def _without_colours(text: str) -> str:
+    """Drop Pulumi's colour marks: `<{%fg 1%}>`."""
+    while "<{%" in text and "%}>" in text:
+        before, _, rest = text.partition("<{%")
+        text = before + rest.partition("%}>")[2]
+    return text

@@ -1,0 +1,81 @@
+"""`muster fire`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from muster.cli.options import AdminToken, AsJson, Names, Stack, Yes, examples
+
+MANY = 4
+"""More than one in so many of the crew at once is many."""
+
+
+def fire(
+    names: Names,
+    stack: Stack = None,
+    admin_token: AdminToken = None,
+    *,
+    purge: Annotated[
+        bool,
+        typer.Option(
+            "--purge",
+            help="Take the account, all that it opened, and the volumes too. The name has to be "
+            "typed.",
+        ),
+    ] = False,
+    yes_fire_many: Annotated[
+        bool, typer.Option("--yes-fire-many", help="Fire more than a quarter of the crew at once.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fire agents: remove their sections, containers and credentials.
+
+    The account stays, and so do its issues, pull requests and volumes, unless `--purge` is given.
+    """
+    from muster import roster_edit
+    from muster.cli import firing
+    from muster.cli.session import RosterChange, Session
+
+    session = Session(stack, as_json=as_json, admin_token=admin_token)
+    with session.alone():
+        roster = session.roster()
+        fired = session.agents(names)
+        if len(fired) > 1 and len(fired) * MANY > len(roster.agents) and not yes_fire_many:
+            raise typer.BadParameter(
+                f"that is {len(fired)} of {len(roster.agents)} agents, more than a quarter of the "
+                "crew: add --yes-fire-many"
+            )
+        edited = session.roster_text()
+        for agent in fired:
+            edited = roster_edit.without_agent(edited, agent.name)
+            for line in firing.consequences(roster, agent, purge=purge):
+                session.screen.say(line)
+        if purge:
+            _typed(session.screen.as_json, [agent.name for agent in fired])
+            os.environ["MUSTER_PURGE"] = ",".join(agent.forge_user for agent in fired)
+        change = RosterChange(
+            edited,
+            question=f"Fire {', '.join(agent.name for agent in fired)}?",
+            ways="The roster is changed: muster up finishes it.",
+        )
+        session.change_roster(change, yes=yes or purge)
+        if purge:
+            for volume in firing.purge_volumes(roster, session.stack, fired):
+                session.screen.say(f" - volume {volume}: removed", "red")
+
+
+def _typed(as_json: bool, names: list[str]) -> None:  # noqa: FBT001
+    """Have the names typed, each once more."""
+    for name in names:
+        said = typer.prompt(f"Type {name} to purge it", err=as_json)
+        if said != name:
+            raise typer.BadParameter(f"{said} is not {name}: nothing was done")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=examples("muster fire dev-qwen", "muster fire dev-qwen review-qwen --yes-fire-many")
+    )(fire)

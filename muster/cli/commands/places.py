@@ -1,0 +1,78 @@
+"""`muster init`, `env` and `completion`: what comes before and beside a crew."""
+
+import os
+import shlex
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from muster.cli.options import examples
+
+
+def init(
+    project: Annotated[str | None, typer.Argument(help="The project's, and the stack's, name.")] = (
+        None
+    ),
+    repo: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Its repository at the forge.")
+    ] = None,
+    forge_url: Annotated[str | None, typer.Option(metavar="URL", help="The forge.")] = None,
+) -> None:
+    """Make a project: a roster without agents, and its stack. Asks for what is missing."""
+    from muster.cli import new_project, place
+    from muster.cli.engine import Engine
+    from muster.cli.screen import Screen
+
+    screen = Screen()
+    name = project or screen.ask("Project", "muster init PROJECT")
+    repository = repo or screen.ask("Repository (owner/name)", "--repo OWNER/NAME")
+    url = forge_url or screen.ask("Forge (URL)", "--forge-url URL")
+    folder = place.folder()
+    place.activate(os.environ, folder, None)
+    path = new_project.write_roster(folder, name, repository, url)
+    try:
+        Engine(folder, name).make_stack()
+    except BaseException:
+        path.unlink()
+        raise
+    screen.say(f"Made {path.relative_to(folder)} and stack {name}.")
+    screen.say(f"Hire the first agent: muster hire dev-qwen dev --stack {name} …")
+
+
+def env() -> None:
+    """Print the variables that plain `pulumi` needs in this shell."""
+    from muster.cli import place
+
+    for name, value in place.variables(os.environ).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+class Shell(StrEnum):
+    """The shells that completion is made for."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
+    """Print the shell's completion for `muster`."""
+    from typer._completion_shared import get_completion_script
+
+    typer.echo(
+        get_completion_script(
+            prog_name="muster", complete_var="_MUSTER_COMPLETE", shell=shell.value
+        )
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        epilog=examples(
+            "muster init acme --repo acme/site --forge-url https://forge.example.org",
+        )
+    )(init)
+    app.command(epilog=examples('eval "$(muster env)"'))(env)
+    app.command(epilog=examples('eval "$(muster completion bash)"'))(completion)

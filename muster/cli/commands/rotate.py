@@ -1,0 +1,97 @@
+"""`muster rotate`."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from muster.cli.options import AdminToken, AsJson, SomeNames, Stack, Yes, examples
+
+
+def rotate(
+    names: SomeNames = None,
+    stack: Stack = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Only credentials older than this: 30d, 12h, 2w."),
+    ] = None,
+    admin_token: AdminToken = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="The whole crew.")] = False,
+    token_from_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--token-from-stdin",
+            help="Use a token that you made at the forge, for one agent: it is proven first, and "
+            "later rotated like any other.",
+        ),
+    ] = False,
+    password_from_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--password-from-stdin", help="Set a password of your own choice, for one agent."
+        ),
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replace credentials: a new token is proven and put to work before the old one is revoked."""
+    from muster import roster_edit
+    from muster.cli.durations import duration
+    from muster.cli.session import RosterChange, Session
+
+    if bool(names) == every:
+        raise typer.BadParameter("name the agents, or write --all")
+    by_hand = token_from_stdin or password_from_stdin
+    if token_from_stdin and password_from_stdin:
+        raise typer.BadParameter("standard input holds one of them: token or password")
+    if by_hand and (len(names or []) != 1 or older_than):
+        raise typer.BadParameter("a token or password by hand is for one agent")
+    age = duration(older_than) if older_than else None
+    given = sys.stdin.readline().strip() if by_hand else ""
+    if by_hand and not given:
+        raise typer.BadParameter("there is nothing on standard input")
+    session = Session(stack, as_json=as_json, admin_token=admin_token)
+    with session.alone():
+        chosen = session.agents(names)
+        if age is not None:
+            issued = _issued(session.engine.state())
+            now = datetime.now(UTC)
+            chosen = [each for each in chosen if now - issued.get(each.name, now) > age]
+        if not chosen:
+            session.screen.say("No credentials are that old: nothing to do.")
+            session.screen.report({"stack": session.stack, "changes": []})
+            return
+        edited = session.roster_text()
+        for agent in chosen:
+            edited = roster_edit.with_fields(edited, agent.name, {"rotation": agent.rotation + 1})
+        kind = "token" if token_from_stdin else "password"
+        change = RosterChange(
+            edited,
+            question=f"Rotate the credentials of {', '.join(each.name for each in chosen)}?",
+            ways="The roster is changed: muster up tries it again.",
+            secrets={f'given["{chosen[0].name}"].{kind}': given} if by_hand else {},
+            forget=[f'given["{each.name}"]' for each in chosen],
+        )
+        session.change_roster(change, yes=yes)
+
+
+def _issued(state: dict[str, Any]) -> dict[str, datetime]:
+    """Return when each agent's credentials were issued."""
+    return {
+        each["urn"].rsplit("::", 1)[-1]: datetime.fromisoformat(each["outputs"]["issued_at"])
+        for each in state.get("resources", [])
+        if each["type"].endswith("forgejo:AccessToken") and "outputs" in each
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=examples(
+            "muster rotate dev-qwen",
+            "muster rotate --all --older-than 30d --yes",
+            "muster rotate dev-qwen --token-from-stdin --yes < token.txt",
+        )
+    )(rotate)

@@ -1,0 +1,96 @@
+"""`muster logs`, `start`, `stop` and `restart`: day-to-day running."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from muster.cli.options import AsJson, SomeNames, Stack, examples
+
+
+def logs(
+    name: Annotated[str, typer.Argument(help="The agent.")],
+    stack: Stack = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="AGE|TIME", help="From then on: 10m, 2h, or 2026-01-31T12:00:00."),
+    ] = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+) -> None:
+    """Show what an agent has logged: one JSON line a cycle."""
+    from muster import docker
+    from muster.cli.durations import moment
+    from muster.cli.session import Session
+    from muster.names import container_name
+
+    session = Session(stack)
+    begin = moment(since) if since else None
+    [agent] = session.agents([name])
+    roster = session.roster()
+    with docker.engine(roster.muster.docker_host) as client:
+        lines = docker.logs(
+            client, container_name(roster.name, agent.name), since=begin, follow=follow
+        )
+        try:
+            for line in lines:
+                sys.stdout.buffer.write(line)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            return
+
+
+def start(names: SomeNames = None, stack: Stack = None, *, as_json: AsJson = False) -> None:
+    """Start agents that were stopped: `enabled = true` in the roster, and a container that runs."""
+    _enable(names, stack, enabled=True, as_json=as_json)
+
+
+def stop(names: SomeNames = None, stack: Stack = None, *, as_json: AsJson = False) -> None:
+    """Stop agents, also for later updates: `enabled = false` in the roster, and no container.
+
+    They stay hired, with their credentials and volumes.
+    """
+    _enable(names, stack, enabled=False, as_json=as_json)
+
+
+def _enable(names: list[str] | None, stack: str | None, *, enabled: bool, as_json: bool) -> None:
+    from muster import roster_edit
+    from muster.cli.session import RosterChange, Session
+
+    session = Session(stack, as_json=as_json)
+    with session.alone():
+        edited = session.roster_text()
+        for agent in session.agents(names):
+            if agent.enabled != enabled:
+                edited = roster_edit.with_fields(edited, agent.name, {"enabled": enabled})
+        verb = "start" if enabled else "stop"
+        change = RosterChange(
+            edited, question=f"{verb}?", ways=f"The roster is changed: muster up {verb}s them."
+        )
+        session.change_roster(change, yes=True)
+
+
+def restart(names: SomeNames = None, stack: Stack = None, *, as_json: AsJson = False) -> None:
+    """Restart the containers of agents; the roster stays as it is."""
+    from muster import docker
+    from muster.cli.session import Session
+    from muster.names import container_name
+
+    session = Session(stack, as_json=as_json)
+    roster = session.roster()
+    running = [agent for agent in session.agents(names) if agent.enabled]
+    containers = {agent.name: container_name(roster.name, agent.name) for agent in running}
+    with docker.engine(roster.muster.docker_host) as client:
+        for name in docker.restart(client, containers):
+            session.screen.say(f"{name}: restarted")
+    session.screen.report({"stack": session.stack, "restarted": sorted(containers)})
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=examples("muster logs dev-qwen --since 10m", "muster logs dev-qwen -f"))(
+        logs
+    )
+    app.command(epilog=examples("muster start dev-qwen", "muster start"))(start)
+    app.command(epilog=examples("muster stop dev-qwen", "muster stop"))(stop)
+    app.command(epilog=examples("muster restart dev-qwen", "muster restart"))(restart)

@@ -1,0 +1,84 @@
+"""`muster preview`, `up` and `down`: the program's verbs, with Muster's view."""
+
+from typing import Annotated
+
+import typer
+
+from muster.cli.options import AdminToken, AsJson, NoRefresh, Stack, Yes, examples
+
+CHANGES = 3
+"""The exit code of a preview that has changes, with `--expect-no-changes`."""
+
+
+def preview(
+    stack: Stack = None,
+    admin_token: AdminToken = None,
+    *,
+    expect_no_changes: Annotated[
+        bool, typer.Option(help=f"Exit with {CHANGES} where there are changes.")
+    ] = False,
+    no_refresh: NoRefresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `muster up` would do, and change nothing."""
+    from muster.cli.session import Session
+
+    session = Session(stack, as_json=as_json, admin_token=admin_token)
+    changes = session.preview(refresh=not no_refresh)
+    session.screen.report(session.outcome(changes))
+    if expect_no_changes and changes.all:
+        raise typer.Exit(CHANGES)
+
+
+def up(
+    stack: Stack = None,
+    admin_token: AdminToken = None,
+    *,
+    yes: Yes = False,
+    no_refresh: NoRefresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the crew what the roster says, and mend what was changed by hand.
+
+    One agent's failure does not stop the others.
+    """
+    from muster.cli.session import Session
+
+    session = Session(stack, as_json=as_json, admin_token=admin_token)
+    with session.alone():
+        if not session.reviewed(yes=yes, refresh=not no_refresh, question="Make it so?"):
+            raise typer.Abort
+        session.done(session.up(refresh=not no_refresh))
+
+
+def down(
+    stack: Stack = None,
+    admin_token: AdminToken = None,
+    *,
+    yes: Yes = False,
+    no_refresh: NoRefresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fire the whole crew and remove all that the stack made.
+
+    Accounts with their issues and pull requests stay, and volumes with `keep_volumes = true`.
+    The roster and the stack stay too: `muster up` hires the crew again.
+    """
+    from muster.cli.session import Session
+
+    session = Session(stack, as_json=as_json, admin_token=admin_token)
+    with session.alone():
+        if not yes:
+            session.preview(refresh=False, destroy=True)
+            if not session.screen.confirm(f"Remove all of stack {session.stack}?"):
+                raise typer.Abort
+        session.done(session.destroy(refresh=not no_refresh))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=examples("muster preview", "muster preview --expect-no-changes --json"))(
+        preview
+    )
+    app.command(epilog=examples("muster up", "muster up --yes --no-refresh"))(up)
+    app.command(epilog=examples("muster down", "muster down --stack acme --yes"))(down)

@@ -1,0 +1,250 @@
+"""Pulumi, driven through its Automation API: one stack of one project."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pulumi.automation import (
+    CommandError,
+    CommandResult,
+    LocalWorkspace,
+    OutputMap,
+    PulumiCommand,
+    Stack,
+    StackNotFoundError,
+)
+from pulumi.automation.errors import create_command_error
+from pulumi.automation.events import EngineEvent
+
+from muster.errors import MusterError
+
+OnEvent = Callable[[EngineEvent], None]
+
+
+class EngineError(MusterError):
+    """Pulumi failed; the text is for the person at the keyboard."""
+
+
+class Pulumi(PulumiCommand):
+    """The `pulumi` program, in a session of its own.
+
+    A terminal sends Ctrl-C to every process of the foreground: the engine would lose the plugins
+    that are in the middle of a call. So the engine alone is told, by `interrupt`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(  # noqa: PLR0913 - the base's, and one more
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: Callable[[str], Any] | None = None,
+        on_error: Callable[[str], Any] | None = None,
+        *,
+        stdin: str = "",
+    ) -> CommandResult:
+        """Run `pulumi` and wait for it; signals are handled meanwhile.
+
+        Raises:
+            CommandError: it failed.
+        """
+        told: tuple[list[str], list[str]] = ([], [])
+        process = subprocess.Popen(  # noqa: S603 - our own words
+            [self.command, "--non-interactive", *args],
+            cwd=cwd,
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        self._process = process
+        readers = [
+            threading.Thread(target=_read, args=(process.stdout, on_output, told[0])),
+            threading.Thread(target=_read, args=(process.stderr, on_error, told[1])),
+        ]
+        for reader in readers:
+            reader.start()
+        if process.stdin is not None:
+            process.stdin.write(stdin)
+            process.stdin.close()
+        for reader in readers:
+            reader.join()
+        code = process.wait()
+        self._process = None
+        result = CommandResult(stdout="\n".join(told[0]), stderr="\n".join(told[1]), code=code)
+        if code != 0:
+            raise create_command_error(result)
+        return result
+
+    def interrupt(self) -> None:
+        """Ask the engine to begin nothing more; asked again, it ends at once."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+
+
+def _read(stream: Any, callback: Callable[[str], Any] | None, told: list[str]) -> None:  # noqa: ANN401
+    for line in stream:
+        told.append(line.rstrip())
+        if callback:
+            callback(told[-1])
+    stream.close()
+
+
+class _Workspace(LocalWorkspace):
+    """The project's folder, in which the user's choice of a stack stays the user's."""
+
+    def select_stack(self, stack_name: str) -> None:
+        """Select nothing: every command names its stack."""
+
+
+class _Stack(Stack):
+    """A stack whose updates end when they end."""
+
+    def outputs(self) -> OutputMap:
+        """Ask for nothing: the SDK asks after each update, in two more runs of Pulumi."""
+        return {}
+
+
+def _workspace(project: Path, pulumi: Pulumi) -> _Workspace:
+    return _Workspace(work_dir=str(project), pulumi_command=pulumi)
+
+
+def stacks(project: Path) -> dict[str, bool]:
+    """Return the names of the project's stacks, each with whether it is the selected one.
+
+    Raises:
+        EngineError: the state cannot be read.
+    """
+    try:
+        listed = Pulumi().run(["stack", "ls", "--json"], str(project), {})
+    except CommandError as error:
+        raise EngineError(_told(error)) from None
+    return {each["name"]: each["current"] for each in json.loads(listed.stdout)}
+
+
+class Engine:
+    """One stack: what can be asked of it and done to it. All methods raise `EngineError`.
+
+    Attributes:
+        project: the folder of `Pulumi.yaml`.
+        stack: the stack's name.
+    """
+
+    def __init__(self, project: Path, stack: str) -> None:
+        self.project, self.stack = project, stack
+        self._pulumi = Pulumi()
+        self._stack = _Stack.select(stack, _workspace(project, self._pulumi))
+
+    def make_stack(self) -> None:
+        """Make the stack; which one is selected stays as it is, unless there is none yet."""
+        self._run("stack", "init", "--no-select")
+
+    def preview(self, on_event: OnEvent, *, refresh: bool, destroy: bool = False) -> None:
+        """Look at what an update, or the end of the stack, would do."""
+        with self._explained():
+            if destroy:
+                self._stack.preview_destroy(on_event=on_event, refresh=refresh)
+            else:
+                self._stack.preview(on_event=on_event, refresh=refresh)
+
+    def up(self, on_event: OnEvent, *, refresh: bool) -> None:
+        """Make it so; one agent's failure does not stop the others."""
+        with self._explained():
+            self._stack.up(
+                on_event=on_event, refresh=refresh, continue_on_error=True, show_secrets=False
+            )
+
+    def destroy(self, on_event: OnEvent, *, refresh: bool) -> None:
+        """Remove all that the stack has made."""
+        with self._explained():
+            self._stack.destroy(
+                on_event=on_event, refresh=refresh, continue_on_error=True, show_secrets=False
+            )
+
+    def clear_pending_creates(self, on_event: OnEvent) -> None:
+        """Read the resources, and forget the creates that a killed engine had begun."""
+        with self._explained():
+            self._stack.refresh(on_event=on_event, clear_pending_creates=True, show_secrets=False)
+
+    def unlock(self) -> None:
+        """Remove the stack's lock, whose process is gone."""
+        self._run("cancel", "--yes")
+
+    def state(self) -> dict[str, Any]:
+        """Return the stack's deployment, its secrets encrypted."""
+        exported = json.loads(self._run("stack", "export"))
+        deployment: dict[str, Any] = exported["deployment"] or {}
+        return deployment
+
+    def keep_secret(self, key: str, value: str) -> None:
+        """Keep a secret in the stack's configuration; it goes by standard input."""
+        self._run("config", "set", "--secret", "--path", f"muster:{key}", stdin=value)
+
+    def forget(self, key: str) -> None:
+        """Remove a value from the stack's configuration; one that is missing is fine."""
+        self._run("config", "rm", "--path", f"muster:{key}")
+
+    def _run(self, *arguments: str, stdin: str = "") -> str:
+        with self._explained():
+            done = self._pulumi.run(
+                [*arguments, "--stack", self.stack], str(self.project), {}, stdin=stdin
+            )
+        return done.stdout
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except StackNotFoundError:
+            raise EngineError(
+                f"there is no stack {self.stack}: make it with muster init, or choose another "
+                "with --stack (pulumi stack ls lists them)"
+            ) from None
+        except CommandError as error:
+            raise EngineError(_told(error)) from None
+
+    @contextmanager
+    def cancelling(self, say: Callable[[str], None]) -> Iterator[list[int]]:
+        """Let Ctrl-C, or the terminal's end, cancel the engine's work in place of this process.
+
+        Yields:
+            The signals that came.
+        """
+        came: list[int] = []
+
+        def cancel(number: int, _frame: FrameType | None) -> None:
+            came.append(number)
+            say(
+                "Cancelling: what has begun is finished, nothing more is begun. "
+                "Once more ends it at once."
+            )
+            self._pulumi.interrupt()
+
+        before = {
+            number: signal.signal(number, cancel)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        try:
+            yield came
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _told(error: CommandError) -> str:
+    """Return what Pulumi said on standard error, without its prefix."""
+    text = str(error)
+    said = text.partition("\n stderr: ")[2].strip() or text.strip()
+    return said.removeprefix("error: ")

@@ -1,0 +1,44 @@
+"""The command line: `muster --help`."""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from muster.cli.commands import fire, hire, places, rotate, running, updates
+from muster.errors import MusterError
+
+FAILED = 1
+
+app = typer.Typer(
+    name="muster",
+    help="Hire, look after and fire a crew of coding agents on your own forge.",
+    epilog="Exit codes: 0 done, 1 failed or declined, 2 wrong usage, 3 the preview has changes "
+    "(with --expect-no-changes).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _commands in (places, hire, fire, rotate, running, updates):
+    _commands.register(app)
+
+
+def main() -> None:
+    """Run the command that the command line names; what the user can mend is told in words."""
+    # What was changed for a preview is put back, also when the terminal or the system ends us.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        app()
+    except MusterError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(FAILED)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

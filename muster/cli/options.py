@@ -1,0 +1,34 @@
+"""Options that several commands share, each told in one place."""
+
+from typing import Annotated
+
+import typer
+
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        "--stack", "-s", help="The stack; default: the selected one, or the only one there is."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+NoRefresh = Annotated[
+    bool,
+    typer.Option("--no-refresh", help="Trust the state; do not look for changes made by hand."),
+]
+AdminToken = Annotated[
+    str | None,
+    typer.Option(
+        "--admin-token",
+        help="The forge administrator's token, over FORGE_ADMIN_*; - reads it from standard input.",
+    ),
+]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Agents, by name.")]
+SomeNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME...]", help="Agents; default: the whole crew.")
+]
+
+
+def examples(*lines: str) -> str:
+    """Return a command's examples, as they stand below its options."""
+    return "\n\n".join(["Examples:", "\b\n" + "\n".join(f"  {line}" for line in lines)])

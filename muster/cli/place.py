@@ -1,0 +1,78 @@
+"""Where `muster` works: the project's folder, the variables that Pulumi needs, the stacks."""
+
+import os
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+import yaml
+
+from muster import dotenv
+from muster.administrator import CONFIGURATION
+from muster.errors import MusterError
+from toolchain.environment import VARIABLES
+from toolchain.paths import BIN, ROOT
+
+PROJECT_FILE = "Pulumi.yaml"
+STACKS = "stacks"
+
+
+class PlaceError(MusterError):
+    """`muster` was started where it cannot work; the text says from where it can."""
+
+
+def folder() -> Path:
+    """Return the project's folder: the nearest one upwards that is Muster's, else our own."""
+    here = Path.cwd()
+    for candidate in (here, *here.parents):
+        if (candidate / PROJECT_FILE).is_file() and (candidate / STACKS).is_dir():
+            return candidate
+    return ROOT
+
+
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what plain `pulumi` needs, as activating the environment sets it.
+
+    A value of the user's own wins, another checkout's does not.
+    """
+    found = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    for name, path in VARIABLES.items():
+        value = environment.get(name, "")
+        own = value and not value.endswith(f"/{path.relative_to(ROOT)}")
+        found[name] = value if own else str(path)
+    paths = environment.get("PATH", os.defpath).split(os.pathsep)
+    found["PATH"] = os.pathsep.join([str(BIN), *(each for each in paths if each != str(BIN))])
+    return found
+
+
+def activate(environment: MutableMapping[str, str], project: Path, admin_token: str | None) -> None:
+    """Set what Pulumi and its plugins need: paths, and the forge administrator's credentials.
+
+    The credentials are `admin_token`, else the environment's, else those of a `.env` file in the
+    project's folder.
+
+    Raises:
+        EnvFileError: the `.env` file cannot be read.
+    """
+    environment.update(variables(environment))
+    if admin_token is not None:
+        for name in CONFIGURATION:
+            environment.pop(name, None)
+        environment["FORGE_ADMIN_PAT"] = admin_token
+    elif not any(environment.get(name) for name in CONFIGURATION):
+        written = dotenv.read(project / ".env")
+        environment.update({name: written[name] for name in CONFIGURATION if written.get(name)})
+
+
+def roster_path(project: Path, stack: str) -> Path:
+    """Return the roster of a stack, as its configuration names it or else by its name.
+
+    Raises:
+        PlaceError: the stack's configuration is no YAML.
+    """
+    file = project / STACKS / f"Pulumi.{stack}.yaml"
+    try:
+        settings = yaml.safe_load(file.read_text()) if file.is_file() else None
+    except yaml.YAMLError:
+        raise PlaceError(f"{file}: this is no YAML; mend it, or take it from git") from None
+    configured = ((settings or {}).get("config") or {}).get("muster:roster")
+    return project / (configured or f"{STACKS}/{stack}.toml")

@@ -1,0 +1,97 @@
+"""What a killed run leaves: a lock, creates that were begun, plugins without an engine."""
+
+import os
+import re
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from muster.cli.changes import Changes
+from muster.cli.engine import Engine, EngineError
+
+_LOCKED = re.compile(
+    r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<process>\d+)\) at (?P<since>\S+)"
+)
+_PLUGINS = ("pulumi-resource-", "pulumi-language-")
+_ENGINE = "pulumi"
+_ABOUT_NOW = 5.0  # seconds by which clocks of lock and process may differ
+_END_SECONDS = 5.0
+
+
+def clean_up(engine: Engine, say: Callable[[str], None]) -> None:
+    """End plugins whose engine is gone, and clear the creates that it had begun.
+
+    Raises:
+        EngineError: Pulumi failed, or somebody else is updating the stack.
+    """
+    for plugin in orphans(engine.project):
+        say(f"A killed run left {plugin.name()} (process {plugin.pid}) at work: ended.")
+        plugin.terminate()
+        _, alive = psutil.wait_procs([plugin], timeout=_END_SECONDS)
+        for stubborn in alive:
+            stubborn.kill()
+    pending = engine.state().get("pending_operations") or []
+    if pending:
+        names = ", ".join(each["resource"]["urn"].rsplit("::", 1)[-1] for each in pending)
+        say(f"A killed run had begun and not ended: {names}. Clearing that first.")
+        past_stale_lock(engine, say, lambda: engine.clear_pending_creates(Changes()))
+
+
+def past_stale_lock(engine: Engine, say: Callable[[str], None], run: Callable[[], None]) -> None:
+    """Run; where only the lock of a process that is gone is in the way, remove it and run again.
+
+    Raises:
+        EngineError: the run failed, or the lock's process lives, or is on another machine.
+    """
+    try:
+        run()
+    except EngineError as error:
+        lock = _LOCKED.search(str(error))
+        if lock is None:
+            raise
+        if not _is_gone(lock):
+            raise EngineError(
+                f"{lock['user']} on {lock['host']} (process {lock['process']}) has been updating "
+                f"stack {engine.stack} since {lock['since']}: wait until it is done. If that "
+                f"process is gone for good: pulumi cancel --stack {engine.stack}"
+            ) from None
+        say(f"A killed run (process {lock['process']}) left its lock: removed.")
+        engine.unlock()
+        run()
+
+
+def _is_gone(lock: re.Match[str]) -> bool:
+    """Tell whether the process that holds a lock was on this machine and has ended."""
+    if lock["host"] != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(int(lock["process"]))
+        named = process.name()
+    except psutil.NoSuchProcess:
+        return True
+    since = datetime.fromisoformat(lock["since"]).timestamp()
+    return named != _ENGINE or process.create_time() > since + _ABOUT_NOW
+
+
+def orphans(project: Path) -> list[psutil.Process]:
+    """Return the plugins that run for this project without an engine above them."""
+    return [process for process in psutil.process_iter() if _is_orphan(process, project)]
+
+
+def _is_orphan(process: psutil.Process, project: Path) -> bool:
+    try:
+        command = [Path(word).name for word in process.cmdline()[:3]]
+        if process.uids().real != os.getuid() or not _is_plugin(command):
+            return False
+        if Path(process.cwd()) != project.resolve():
+            return False
+        return all(parent.name() != _ENGINE for parent in process.parents())
+    except psutil.Error:
+        return False
+
+
+def _is_plugin(command: list[str]) -> bool:
+    return any(word.startswith(_PLUGINS) for word in command)

@@ -1,0 +1,151 @@
+"""What a person or a program sees: progress, questions, reports."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from muster.cli.changes import Change, Changes
+
+SIGNS = {
+    "create": ("+", "green", "create", "created"),
+    "create-replacement": ("+", "yellow", "create anew", "created anew"),
+    "delete": ("-", "red", "remove", "removed"),
+    "delete-replaced": ("-", "yellow", "remove the old one", "old one removed"),
+    "update": ("~", "yellow", "change", "changed"),
+}
+_OTHER = ("?", "yellow", "", "")
+_ROWS = 12  # of the live view
+
+
+class Screen:
+    """Standard output for people, or with `--json` one document for programs.
+
+    With `--json`, progress and questions go to standard error.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """Print a line for people; with `--json` on standard error."""
+        self._console.print(Text(text, style=style or ""))
+
+    def show(self, thing: RenderableType) -> None:
+        """Print a table, say, for people."""
+        self._console.print(thing, soft_wrap=False)
+
+    def report(self, document: Any) -> None:  # noqa: ANN401 - JSON
+        """Print the document that programs read; nothing without `--json`."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person can be asked."""
+        return sys.stdin.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask; where nobody can be asked, the answer has to be given by an option.
+
+        Raises:
+            typer.BadParameter: standard input is no terminal.
+        """
+        if not self.terminal:
+            raise typer.BadParameter("standard input is no terminal: answer with --yes")
+        return typer.confirm(question, err=self.as_json)
+
+    def ask(self, question: str, argument: str) -> str:
+        """Ask for a value; where nobody can be asked, it has to be given as an argument.
+
+        Raises:
+            typer.BadParameter: standard input is no terminal.
+        """
+        if not self.terminal:
+            raise typer.BadParameter(f"missing: {argument}")
+        return str(typer.prompt(question, err=self.as_json))
+
+    def table(self, titles: Sequence[str], rows: Sequence[Sequence[RenderableType]]) -> None:
+        """Print rows under titles, without lines between them."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in titles:
+            table.add_column(title, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self.show(table)
+
+    def plan(self, changes: Changes) -> None:
+        """Print what an update would do, resource by resource."""
+        for change in changes.all:
+            sign, colour, verb, _ = SIGNS.get(change.op, _OTHER)
+            detail = f" ({', '.join(change.fields)})" if change.fields else ""
+            self.say(f" {sign} {_subject(change)}: {verb or change.op}{detail}", colour)
+        self.say(summary(changes) if changes.all else "Nothing to do.")
+
+    @contextmanager
+    def progress(self, doing: str, *, silent: bool) -> Iterator[Changes]:
+        """Show a run of the engine: in a terminal live, else a line for each step that ended.
+
+        Args:
+            doing: what is done, in words.
+            silent: tell no steps that ended: a preview's are told together.
+        """
+        began = time.monotonic()
+        changes = Changes() if silent else Changes(self._line)
+        if not self._console.is_terminal:
+            self.say(f"{doing} …")
+            yield changes
+            return
+        with Live(
+            console=self._console,
+            get_renderable=lambda: _running(doing, began, changes),
+            refresh_per_second=8,
+            transient=True,
+        ):
+            yield changes
+
+    def _line(self, change: Change) -> None:
+        sign, colour, _, done = SIGNS.get(change.op, _OTHER)
+        took = f"{change.seconds:.1f} s"
+        if change.failed:
+            self.say(f" ! {_subject(change)}: failed after {took}", "red")
+        else:
+            self.say(f" {sign} {_subject(change)}: {done or change.op} ({took})", colour)
+
+
+def summary(changes: Changes) -> str:
+    """Return how many resources change, by operation, in one line."""
+    counts: dict[str, int] = {}
+    for change in changes.all:
+        done = SIGNS.get(change.op, _OTHER)[3] or change.op
+        counts[done] = counts.get(done, 0) + 1
+    return ", ".join(f"{count} {done}" for done, count in counts.items())
+
+
+def _subject(change: Change) -> str:
+    return f"{change.agent}: {change.what}" if change.agent else f"crew: {change.what}"
+
+
+def _running(doing: str, began: float, changes: Changes) -> Group:
+    now = time.monotonic()
+    head = Text(f"{doing}, {now - began:.0f} s")
+    lines: list[RenderableType] = [_SPINNER, head]
+    table = Table.grid(padding=(0, 1))
+    table.add_row(*lines)
+    rows = changes.running()
+    shown = [Text(f"   {_subject(each)} … {now - each.began:.0f} s", "dim") for each in rows]
+    more = [Text(f"   and {len(shown) - _ROWS} more", "dim")] if len(shown) > _ROWS else []
+    return Group(table, *shown[:_ROWS], *more)
+
+
+_SPINNER = Spinner("dots")
