@@ -1,12 +1,22 @@
 """The bot user's access token."""
 
+import dataclasses
+
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource
 
 from components.bot_password import expired
 from components.provider import ForgeProvider, Props
 from muster.credentials import TOKEN_SCOPES, new_token_name, same_scopes, timestamp
-from muster.forge import Forge, ForgeError, NotFoundError, Token, UnauthorizedError
+from muster.forge import AccessToken as MintedToken
+from muster.forge import (
+    Forge,
+    ForgeError,
+    NotFoundError,
+    Token,
+    UnauthorizedError,
+    normalise_scopes,
+)
 
 
 class AccessTokenProvider(ForgeProvider):
@@ -15,34 +25,65 @@ class AccessTokenProvider(ForgeProvider):
     replace_on = ("forge", "user")
 
     def create(self, props: Props) -> CreateResult:
-        """Mint a token and prove it; one that does not work is revoked again.
+        """Mint a token, or take the one that was given; prove it either way.
 
         Raises:
-            ForgeError: the forge does not mint, or the minted token does not work.
+            ForgeError: the forge does not mint, or the token does not work.
         """
+        token = self._given(props) if props.get("given") else self._minted(props)
+        outs = {
+            **props,
+            "token_id": token.id,
+            "token": token.secret,
+            "last_eight": token.last_eight,
+            "granted": sorted(token.scopes),
+            "issued_at": timestamp(),
+        }
+        return CreateResult(f"{props['user']}-{token.id}", outs)
+
+    def _minted(self, props: Props) -> MintedToken:
+        """Mint a token and prove it; one that does not work is revoked again."""
         minting = self.minting_forge(props)
         minted = minting.mint_token(props["user"], new_token_name(), props["scopes"])
-        secret = str(minted.secret)
         try:
-            Forge(props["forge"], Token(secret)).whoami()
+            Forge(props["forge"], Token(str(minted.secret))).whoami()
         except ForgeError as error:
             minting.revoke_token(props["user"], minted.id)
-            raise ForgeError(
-                error.method,
-                error.path,
-                error.status,
+            raise _unusable(
+                error,
                 f"the new token of {props['user']} does not work and was revoked; "
                 f"the old one stays in service. The forge says: {error.message}",
             ) from None
-        outs = {
-            **props,
-            "token_id": minted.id,
-            "token": secret,
-            "last_eight": minted.last_eight,
-            "granted": sorted(minted.scopes),
-            "issued_at": timestamp(),
-        }
-        return CreateResult(f"{props['user']}-{minted.id}", outs)
+        return minted
+
+    def _given(self, props: Props) -> MintedToken:
+        """Prove a token that somebody made by hand: whose it is, and what it may do."""
+        user, secret = props["user"], props["given"]
+        way_on = (
+            f"The old token stays in service. Give another (muster rotate, --token-from-stdin), or "
+            f"have one minted: remove muster:given of {user}'s agent from the stack's configuration"
+        )
+        try:
+            owner = Forge(props["forge"], Token(secret)).whoami().login
+        except ForgeError as error:
+            message = f"the token that was given for {user} does not work: {error.message}"
+            raise _unusable(error, f"{message}. {way_on}") from None
+        mine = self.minting_forge(props).tokens(user) if owner.lower() == user.lower() else []
+        found = next((each for each in mine if each.last_eight == secret[-8:]), None)
+        if found is None:
+            raise ForgeError(
+                "GET", "/user", 200, f"the token that was given for {user} is {owner}'s. {way_on}"
+            )
+        if not same_scopes(found.scopes, normalise_scopes(props["scopes"])):
+            raise ForgeError(
+                "GET",
+                f"/users/{user}/tokens",
+                200,
+                f"the token that was given for {user} has the scopes "
+                f"{', '.join(sorted(found.scopes))}: it has to have {', '.join(props['scopes'])}, "
+                f"no fewer and no more. {way_on}",
+            )
+        return dataclasses.replace(found, secret=secret)
 
     def outdated(self, olds: Props, news: Props) -> list[str]:
         """Name the age limit where the token has passed it, and scopes that it does not have."""
@@ -80,6 +121,10 @@ class AccessTokenProvider(ForgeProvider):
             return
 
 
+def _unusable(error: ForgeError, message: str) -> ForgeError:
+    return ForgeError(error.method, error.path, error.status, message)
+
+
 class AccessToken(Resource, module="forgejo", name="AccessToken"):
     """A token of least privilege, under a name that no other token of the account has.
 
@@ -102,6 +147,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
         password_id: pulumi.Input[str],
         rotation: int,
         max_age_days: int | None,
+        given: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the token.
@@ -114,6 +160,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
             password_id: another password, another token.
             rotation: another number, another token.
             max_age_days: an older token is replaced.
+            given: a token made by hand, to be used in place of a new one.
             opts: the resource's options.
         """
         super().__init__(
@@ -125,6 +172,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
                 "password": password,
                 "scopes": list(TOKEN_SCOPES),
                 "max_age_days": max_age_days,
+                "given": given,
                 "token_id": None,
                 "token": None,
                 "last_eight": None,

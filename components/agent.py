@@ -18,7 +18,7 @@ from components.token_sweep import TokenSweep
 from muster import accounts, container, names, roster
 from muster.compose import Mount
 from muster.docker import EMPTY_IMAGE
-from muster.project import Project
+from muster.project import Given, Project
 
 MEBIBYTE = 1024 * 1024
 
@@ -130,6 +130,7 @@ class Agent(pulumi.ComponentResource):
 
     def _credentials(self) -> tuple[BotPassword, AccessToken]:
         settings, place = self.settings, self._place
+        given = place.project.given.get(settings.name, Given())
         password = BotPassword(
             settings.name,
             forge=place.project.forge_url,
@@ -137,6 +138,7 @@ class Agent(pulumi.ComponentResource):
             mark=self.bot_user.mark,
             rotation=settings.rotation,
             max_age_days=settings.max_credential_age_days,
+            given=_secret(given.password),
             opts=self._child(),
         )
         token = AccessToken(
@@ -147,6 +149,7 @@ class Agent(pulumi.ComponentResource):
             password_id=password.id,
             rotation=settings.rotation,
             max_age_days=settings.max_credential_age_days,
+            given=_secret(given.token),
             opts=self._child(),
         )
         return password, token
@@ -289,3 +292,7 @@ class Agent(pulumi.ComponentResource):
             },
             opts=self._child(),
         )
+
+
+def _secret(value: str | None) -> pulumi.Output[str] | None:
+    return None if value is None else pulumi.Output.secret(value)

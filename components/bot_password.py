@@ -17,8 +17,8 @@ class BotPasswordProvider(ForgeProvider):
     update_on = ("mark",)  # recorded only: `BotUser` sets it, and the password stays
 
     def create(self, props: Props) -> CreateResult:
-        """Set a new random password, and in the same call the restrictions of every bot user."""
-        password = new_password()
+        """Set a password, and in the same call the restrictions of every bot user."""
+        password = props.get("given") or new_password()
         self.forge(props).edit_user(
             props["user"],
             login_name=props["mark"],
@@ -47,7 +47,7 @@ def expired(olds: Props, news: Props) -> list[str]:
 
 
 class BotPassword(Resource, module="forgejo", name="BotPassword"):
-    """A random password of the bot user: 40 characters, all four classes.
+    """The bot user's password: 40 random characters of all four classes, or the one given.
 
     Replaced when `rotation` changes and when it is older than `max_age_days`.
     """
@@ -64,6 +64,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
         mark: pulumi.Input[str],
         rotation: int,
         max_age_days: int | None,
+        given: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the password.
@@ -75,6 +76,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
             mark: the account's mark, which a forge wants again with every change.
             rotation: another number, another password.
             max_age_days: an older password is replaced.
+            given: a password chosen by hand, to be set in place of a random one.
             opts: the resource's options.
         """
         super().__init__(
@@ -85,6 +87,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
                 "user": user,
                 "mark": mark,
                 "max_age_days": max_age_days,
+                "given": given,
                 "password": None,
                 "issued_at": None,
             },

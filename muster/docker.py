@@ -10,8 +10,10 @@ from datetime import datetime
 import docker
 import docker.errors
 import requests
+from docker.models.containers import Container
 
 from muster.errors import MusterError
+from muster.names import STACK_LABEL
 
 EMPTY_IMAGE = "muster-empty"
 """An image without files, for containers that never run."""
@@ -63,10 +65,8 @@ def image_id(client: docker.DockerClient, image: str) -> str:
     Raises:
         DockerError: the image is neither here nor to be had.
     """
-    try:
-        return str(client.images.get(image).id)
-    except docker.errors.ImageNotFound:
-        pass
+    if found := local_image_id(client, image):
+        return found
     try:
         return str(client.images.pull(image, tag=None if ":" in image else "latest").id)
     except docker.errors.APIError as error:
@@ -74,6 +74,14 @@ def image_id(client: docker.DockerClient, image: str) -> str:
             f"image {image} is neither on this engine nor to be pulled: {error.explanation}. "
             "Build it (make setup builds muster-agent), or name another image in the roster"
         ) from None
+
+
+def local_image_id(client: docker.DockerClient, image: str) -> str | None:
+    """Return the id of an image, None where this engine does not have it."""
+    try:
+        return str(client.images.get(image).id)
+    except docker.errors.ImageNotFound:
+        return None
 
 
 def make_empty_image(client: docker.DockerClient) -> None:
@@ -92,6 +100,20 @@ def container_labels(client: docker.DockerClient, name: str) -> dict[str, str] |
         return dict(client.containers.get(name).labels)
     except docker.errors.NotFound:
         return None
+
+
+def containers_of(client: docker.DockerClient, stack: str) -> dict[str, Container]:
+    """Return the containers that carry a stack's label, by name, with what `inspect` says."""
+    found = client.containers.list(all=True, filters={"label": f"{STACK_LABEL}={stack}"})
+    return {str(each.name): each for each in found}
+
+
+def last_line(container: Container) -> str:
+    """Return what a container logged last; empty where it has logged nothing, or is gone."""
+    try:
+        return bytes(container.logs(tail=1)).decode(errors="replace").strip()
+    except docker.errors.APIError:
+        return ""
 
 
 def has_network(client: docker.DockerClient, name: str) -> bool:

@@ -1,5 +1,6 @@
 """A project as the program sees it: the roster, and what the stack and the machine add to it."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,19 @@ HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
+class Given:
+    """Credentials of one agent that somebody made by hand, to be used at its next rotation.
+
+    Attributes:
+        token: an access token of the bot user.
+        password: the password that the bot user gets.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class Project:
     """What a crew is made from.
 
@@ -23,6 +37,7 @@ class Project:
         anthropic_api_key: the key of agents that use the Anthropic API, where there is one.
         forge_port: the local forge's port on this machine's loopback.
         images: the id of each image in use.
+        given: credentials made by hand, by agent.
     """
 
     stack: str
@@ -31,6 +46,7 @@ class Project:
     anthropic_api_key: str | None = field(repr=False)
     forge_port: int
     images: Mapping[str, str]
+    given: Mapping[str, Given] = field(default_factory=dict)
 
     @property
     def forge_url(self) -> str:
@@ -71,6 +87,7 @@ def find(
     who = administrator.find(environment, configuration)
     key = environment.get("ANTHROPIC_API_KEY") or configuration("anthropicApiKey")
     port = _port(configuration("forgePort"))
+    given = _given(configuration("given"))
     images = preflight.inspect(
         roster,
         stack,
@@ -78,7 +95,7 @@ def find(
         administrator=who,
         anthropic_api_key=key,
     )
-    return Project(stack, roster, who, key, port, images)
+    return Project(stack, roster, who, key, port, images, given)
 
 
 def _port(configured: str | None) -> int:
@@ -87,6 +104,17 @@ def _port(configured: str | None) -> int:
     if configured.isdecimal() and 0 < int(configured) <= HIGHEST_PORT:
         return int(configured)
     raise PreflightError([f"configuration forgePort: {configured} is no port; write 3000, say"])
+
+
+def _given(configured: str | None) -> dict[str, Given]:
+    try:
+        return {agent: Given(**each) for agent, each in json.loads(configured or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        problem = (
+            "configuration given: not a token or password by agent; write it with "
+            "pulumi config set --secret --path 'muster:given[\"NAME\"].token'"
+        )
+        raise PreflightError([problem]) from None
 
 
 def _forge_url(roster: Roster, port: int) -> str:

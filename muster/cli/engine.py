@@ -188,6 +188,11 @@ class Engine:
         deployment: dict[str, Any] = exported["deployment"] or {}
         return deployment
 
+    def configuration(self) -> dict[str, str]:
+        """Return the stack's configuration by key, its secrets decrypted."""
+        shown = json.loads(self._run("config", "--json", "--show-secrets"))
+        return {key.partition(":")[2]: each.get("value", "") for key, each in shown.items()}
+
     def keep_secret(self, key: str, value: str) -> None:
         """Keep a secret in the stack's configuration; it goes by standard input."""
         self._run("config", "set", "--secret", "--path", f"muster:{key}", stdin=value)

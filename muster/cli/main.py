@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from muster.cli.commands import fire, hire, places, rotate, running, updates
+from muster.cli.commands import fire, hire, places, rotate, running, status, updates
 from muster.errors import MusterError
 
 FAILED = 1
@@ -24,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _commands in (places, hire, fire, rotate, running, updates):
+for _commands in (places, hire, fire, rotate, status, running, updates):
     _commands.register(app)
 
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ SIGNS = {
     "update": ("~", "yellow", "change", "changed"),
 }
 _OTHER = ("?", "yellow", "", "")
+_WIDE = 400  # columns where no terminal wraps
 _ROWS = 12  # of the live view
 
 
@@ -35,15 +36,17 @@ class Screen:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self._console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = _WIDE
 
     def say(self, text: str = "", style: str | None = None) -> None:
         """Print a line for people; with `--json` on standard error."""
-        self._console.print(Text(text, style=style or ""))
+        self.console.print(Text(text, style=style or ""))
 
     def show(self, thing: RenderableType) -> None:
         """Print a table, say, for people."""
-        self._console.print(thing, soft_wrap=False)
+        self.console.print(thing, soft_wrap=False)
 
     def report(self, document: Any) -> None:  # noqa: ANN401 - JSON
         """Print the document that programs read; nothing without `--json`."""
@@ -75,15 +78,6 @@ class Screen:
             raise typer.BadParameter(f"missing: {argument}")
         return str(typer.prompt(question, err=self.as_json))
 
-    def table(self, titles: Sequence[str], rows: Sequence[Sequence[RenderableType]]) -> None:
-        """Print rows under titles, without lines between them."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in titles:
-            table.add_column(title, overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        self.show(table)
-
     def plan(self, changes: Changes) -> None:
         """Print what an update would do, resource by resource."""
         for change in changes.all:
@@ -102,12 +96,12 @@ class Screen:
         """
         began = time.monotonic()
         changes = Changes() if silent else Changes(self._line)
-        if not self._console.is_terminal:
+        if not self.console.is_terminal:
             self.say(f"{doing} …")
             yield changes
             return
         with Live(
-            console=self._console,
+            console=self.console,
             get_renderable=lambda: _running(doing, began, changes),
             refresh_per_second=8,
             transient=True,

@@ -195,6 +195,11 @@ class Forge:
             look=lambda: self.repository(full_name),
         )
 
+    def collaborators(self, repo: str) -> set[str]:
+        """Return the names of a repository's collaborators, in lower case."""
+        path = f"{_repository(repo)}/collaborators"
+        return set(self._http.pages(path, lambda told: str(told["login"]).lower()))
+
     def collaborator_permission(self, repo: str, user: str) -> str | None:
         """Return `read`, `write`, `admin` or `owner`; None where the user is no collaborator.
 

@@ -1,0 +1,140 @@
+"""How the crew does, on a screen."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from muster import administrator, local_forge, status
+from muster.cli.session import Session
+from muster.errors import MusterError
+from muster.forge import Administrator
+from muster.roster import Roster
+from muster.status import AgentStatus
+
+PAUSE = 3.0
+"""Seconds between two looks."""
+
+TITLES = (
+    "AGENT",
+    "WANTED",
+    "ACTUAL",
+    "HEALTH",
+    "LAST CYCLE",
+    "ENDPOINT",
+    "CREDENTIALS",
+    "IMAGE",
+    "DRIFT",
+)
+
+
+class Look:
+    """Looks at a stack's crew, once or again and again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def once(self) -> None:
+        """Print a row an agent."""
+        rows, unseen = self._rows()
+        now = datetime.now(UTC)
+        screen = self._session.screen
+        screen.report(
+            {
+                "stack": self._session.stack,
+                "agents": [row.report(now) for row in rows],
+                "unseen": unseen,
+            }
+        )
+        if not screen.as_json:
+            screen.show(_table(rows, now))
+            for reason in unseen:
+                screen.say(f"warning: {reason}", "yellow")
+
+    def watch(self) -> None:
+        """Print the rows in place, until Ctrl-C."""
+        screen = self._session.screen
+        try:
+            with Live(console=screen.console, auto_refresh=False) as live:
+                while True:
+                    rows, unseen = self._rows()
+                    warnings = [Text(f"warning: {reason}", "yellow") for reason in unseen]
+                    live.update(Group(_table(rows, datetime.now(UTC)), *warnings), refresh=True)
+                    time.sleep(PAUSE)
+        except KeyboardInterrupt:
+            return
+
+    def _rows(self) -> tuple[list[AgentStatus], list[str]]:
+        session = self._session
+        roster = session.roster()
+        return status.look(roster, session.stack, session.engine.state(), self._forge(roster))
+
+    def _forge(self, roster: Roster) -> tuple[str, Administrator] | None:
+        configuration = self._session.engine.configuration()
+        try:
+            who = administrator.find(os.environ, configuration.get)
+        except MusterError:
+            return None
+        port = int(configuration.get("forgePort") or local_forge.PORT)
+        return (local_forge.url(port) if roster.muster.local_forge else str(roster.forge_url)), who
+
+
+def _table(rows: list[AgentStatus], now: datetime) -> RenderableType:
+    if not rows:
+        return Text("The crew has nobody yet: muster hire NAME ROLE …")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in TITLES:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        matches = row.wanted == row.actual or (row.wanted == "stopped" and row.actual == "none")
+        table.add_row(
+            row.name,
+            row.wanted,
+            Text(row.actual, "" if matches else "red"),
+            Text(row.health or "-", _COLOURS.get(row.health or "", "")),
+            _cycle(row, now),
+            _endpoint(row),
+            _credentials(row, now),
+            (row.image or "-").removeprefix("sha256:")[:12],
+            Text("; ".join(row.drift) or "-", "yellow" if row.drift else ""),
+        )
+    return table
+
+
+_COLOURS = {"healthy": "green", "starting": "yellow", "unhealthy": "red"}
+
+
+def _cycle(row: AgentStatus, now: datetime) -> Text:
+    if row.cycle is None:
+        return Text("-")
+    failed = ", ".join(row.cycle.errors)
+    said = f"{row.cycle.result}{f' ({failed})' if failed else ''}, {_ago(now - row.cycle.time)} ago"
+    return Text(said, "red" if failed else "")
+
+
+def _endpoint(row: AgentStatus) -> Text:
+    if row.cycle is None or row.actual != "running":
+        return Text(row.endpoint)
+    if row.cycle.endpoint_reachable is None:
+        return Text(row.endpoint)
+    if row.cycle.endpoint_reachable:
+        return Text(f"{row.endpoint} reachable")
+    return Text(f"{row.endpoint} unreachable", "red")
+
+
+def _credentials(row: AgentStatus, now: datetime) -> str:
+    if row.issued_at is None:
+        return "-"
+    return f"{_ago(now - row.issued_at)} old, rotation {row.rotation}"
+
+
+def _ago(span: timedelta) -> str:
+    seconds = max(0, int(span.total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,284 @@
+"""How each agent does: what the roster wants, and what state, Docker and the forge have."""
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from docker.models.containers import Container
+
+from muster import docker
+from muster.accounts import mark_of
+from muster.forge import Administrator, Forge, ForgeError, User
+from muster.names import container_name
+from muster.roster import Agent, Roster
+
+PATIENCE = 2.0
+"""Seconds for which a forge that does not answer is asked again: somebody looks at a screen."""
+
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """An agent's last cycle, as it logged it.
+
+    Attributes:
+        time: when it began.
+        result: `ok` or `failed`.
+        errors: why the steps failed that did, by step.
+        endpoint_reachable: whether the endpoint answered, seen from inside the container; None
+            for the Anthropic API, which is not asked.
+    """
+
+    time: datetime
+    result: str
+    errors: Mapping[str, str]
+    endpoint_reachable: bool | None
+
+
+@dataclass(frozen=True)
+class AgentStatus:
+    """One agent's row.
+
+    Attributes:
+        name: the agent.
+        bot_user: its account.
+        wanted: `running` or `stopped`, as the roster says; `fired` where it has no section.
+        actual: Docker's word for its container; `none` without one, `unknown` without Docker.
+        health: Docker's word for its health; None where nothing runs.
+        cycle: its last cycle, where it has logged one.
+        endpoint: the endpoint's URL, or `anthropic`.
+        issued_at: when its credentials were issued; None before it is hired.
+        rotation: the rotation that is in force.
+        image: the id of the image that its container was made from.
+        drift: where roster, state, Docker and forge differ, each in words.
+    """
+
+    name: str
+    bot_user: str
+    wanted: str
+    actual: str
+    health: str | None
+    cycle: Cycle | None
+    endpoint: str
+    issued_at: datetime | None
+    rotation: int | None
+    image: str | None
+    drift: list[str]
+
+    def report(self, now: datetime) -> dict[str, Any]:
+        """Return the row for programs."""
+        cycle = self.cycle
+        return {
+            "agent": self.name,
+            "bot_user": self.bot_user,
+            "wanted": self.wanted,
+            "actual": self.actual,
+            "health": self.health,
+            "last_cycle": cycle
+            and {
+                "time": cycle.time.isoformat(),
+                "age_seconds": round((now - cycle.time).total_seconds()),
+                "result": cycle.result,
+                "errors": dict(cycle.errors),
+            },
+            "endpoint": {"url": self.endpoint, "reachable": cycle and cycle.endpoint_reachable},
+            "credentials": {
+                "issued_at": self.issued_at and self.issued_at.isoformat(),
+                "age_days": self.issued_at and (now - self.issued_at).days,
+                "rotation": self.rotation,
+            },
+            "image": self.image,
+            "drift": self.drift,
+        }
+
+
+@dataclass
+class Seen:
+    """What there is besides the roster; `None` where it could not be asked, and why in `unseen`.
+
+    Attributes:
+        recorded: what the last update said of each agent: the stack's output `agents`.
+        containers: the stack's containers, by name.
+        images: the id of each image in use, as the engine has it now.
+        users: the forge's accounts, by name in lower case.
+        collaborators: the repository's collaborators, in lower case.
+        unseen: why something could not be asked.
+    """
+
+    recorded: Mapping[str, Any]
+    containers: Mapping[str, Container] | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, User] | None = None
+    collaborators: set[str] | None = None
+    unseen: list[str] = field(default_factory=list)
+
+
+def recorded(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the last update said of each agent, from a stack's exported state."""
+    for resource in deployment.get("resources", []):
+        if resource["type"] == "pulumi:pulumi:Stack":
+            agents: Mapping[str, Any] = resource.get("outputs", {}).get("agents", {})
+            return agents
+    return {}
+
+
+def look(
+    roster: Roster,
+    stack: str,
+    deployment: Mapping[str, Any],
+    forge: tuple[str, Administrator] | None,
+) -> tuple[list[AgentStatus], list[str]]:
+    """Ask state, Docker and forge how the crew does.
+
+    Args:
+        roster: the roster.
+        stack: the stack's name.
+        deployment: the stack's exported state.
+        forge: the forge's URL and its administrator; None where no credentials are at hand.
+
+    Returns:
+        A row an agent, and why something could not be asked.
+    """
+    seen = Seen(recorded(deployment))
+    if forge is None:
+        seen.unseen.append("the forge was not asked: no credentials of its administrator")
+    with ThreadPoolExecutor(_READERS) as pool:
+        asking = forge and pool.submit(_ask_forge, seen, roster, *forge)
+        cycles = _ask_docker(seen, roster, stack, pool)
+        if asking:
+            asking.result()
+    names = [*roster.agents, *(name for name in seen.recorded if name not in roster.agents)]
+    return [_status(name, roster, stack, seen, cycles.get(name)) for name in names], seen.unseen
+
+
+def _ask_docker(
+    seen: Seen, roster: Roster, stack: str, pool: ThreadPoolExecutor
+) -> dict[str, Cycle | None]:
+    try:
+        with docker.engine(roster.muster.docker_host) as client:
+            containers = docker.containers_of(client, stack)
+            images = {agent.image for agent in roster.agents.values()}
+            seen.containers = containers
+            seen.images = {
+                image: found for image in images if (found := docker.local_image_id(client, image))
+            }
+            names = {*roster.agents, *seen.recorded}
+            running = {
+                name: containers[container]
+                for name in names
+                if (container := container_name(roster.name, name)) in containers
+            }
+            lines = pool.map(docker.last_line, running.values())
+            return dict(zip(running, map(_cycle, lines), strict=True))
+    except docker.DockerError as error:
+        seen.unseen.append(str(error))
+        return {}
+
+
+def _ask_forge(seen: Seen, roster: Roster, url: str, administrator: Administrator) -> None:
+    forge = Forge(url, administrator.api, patience=PATIENCE)
+    try:
+        seen.users = {user.login.lower(): user for user in forge.users()}
+        seen.collaborators = forge.collaborators(roster.repo)
+    except ForgeError as error:
+        seen.unseen.append(f"forge {url}: {error}")
+
+
+def _cycle(line: str) -> Cycle | None:
+    """Read a line that the agent's image logs; another image may log other lines."""
+    try:
+        said = json.loads(line)
+        endpoint = said["endpoint"]
+        return Cycle(
+            time=datetime.fromisoformat(said["time"]),
+            result=said["result"],
+            errors=said["error"] or {},
+            endpoint_reachable=endpoint["status"] is not None
+            if isinstance(endpoint, dict)
+            else None,
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _status(name: str, roster: Roster, stack: str, seen: Seen, cycle: Cycle | None) -> AgentStatus:
+    agent, said = roster.agents.get(name), seen.recorded.get(name, {})
+    containers = seen.containers
+    container = (containers or {}).get(container_name(roster.name, name))
+    issued = said.get("issued_at")
+    wanted = "fired" if agent is None else "running" if agent.enabled else "stopped"
+    actual = "unknown" if containers is None else container.status if container else "none"
+    bot_user = agent.forge_user if agent else said.get("bot_user", name)
+    return AgentStatus(
+        name=name,
+        bot_user=bot_user,
+        wanted=wanted,
+        actual=actual,
+        health=_health(container),
+        cycle=cycle,
+        endpoint=(agent.base_url or "anthropic") if agent else said.get("endpoint", ""),
+        issued_at=datetime.fromisoformat(issued).astimezone(UTC) if issued else None,
+        rotation=said.get("rotation"),
+        image=str(container.attrs["Image"]) if container else None,
+        drift=[
+            *_roster_drift(agent, said),
+            *_docker_drift(agent, container, wanted, seen),
+            *_forge_drift(agent, mark_of(stack, roster.name, name), seen),
+        ],
+    )
+
+
+def _health(container: Container | None) -> str | None:
+    if container is None or container.status != "running":
+        return None
+    return str(container.attrs["State"].get("Health", {}).get("Status", "unchecked"))
+
+
+def _roster_drift(agent: Agent | None, said: Mapping[str, Any]) -> Iterator[str]:
+    if agent is None:
+        yield "not in the roster any more: muster up fires it"
+        return
+    if not said:
+        yield "not hired yet: muster up"
+        return
+    now = {
+        "rotation": agent.rotation,
+        "roles": list(agent.roles),
+        "endpoint": agent.base_url or "anthropic",
+        "bot_user": agent.forge_user,
+    }
+    changed = [key for key, value in now.items() if said.get(key) != value]
+    if changed:
+        yield f"{', '.join(changed)} changed in the roster: muster up"
+
+
+def _docker_drift(
+    agent: Agent | None, container: Container | None, wanted: str, seen: Seen
+) -> Iterator[str]:
+    if seen.containers is None or agent is None:
+        return
+    running = container is not None and container.status == "running"
+    if wanted == "running" and not running:
+        yield f"container {container.status if container else 'is gone'}: muster up"
+    elif wanted == "stopped" and running:
+        yield "container runs: muster up stops it"
+    newer = seen.images.get(agent.image)
+    if container is not None and newer is not None and container.attrs["Image"] != newer:
+        yield f"image {agent.image} is newer than the container: muster up"
+
+
+def _forge_drift(agent: Agent | None, mark: str, seen: Seen) -> Iterator[str]:
+    if seen.users is None or agent is None or agent.name not in seen.recorded:
+        return
+    user = seen.users.get(agent.forge_user.lower())
+    if user is None or user.login_name != mark:
+        yield f"account {agent.forge_user} is gone, or not ours any more: muster up"
+        return
+    if user.prohibit_login:
+        yield f"account {user.login} is barred: muster up"
+    if seen.collaborators is not None and user.login.lower() not in seen.collaborators:
+        yield f"account {user.login} is no collaborator: muster up"
