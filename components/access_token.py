@@ -1,6 +1,7 @@
 """The bot user's access token."""
 
 import dataclasses
+import hashlib
 
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource
@@ -116,9 +117,23 @@ class AccessTokenProvider(ForgeProvider):
             if error.status is None:
                 raise
         try:
-            self.minting_forge(props).revoke_token(props["user"], props["token_id"])
+            # The engine's numbers are floating-point: 7.0 would be taken for a token's name.
+            self.minting_forge(props).revoke_token(props["user"], int(props["token_id"]))
         except NotFoundError:
             return
+
+
+def _trigger(
+    rotation: int, password_id: pulumi.Input[str], given: str | None
+) -> list[pulumi.Input[int | str]]:
+    """Return what has to change for another token.
+
+    A token that is given stays as long as it is: put in its own place, it would be revoked as the
+    old one. A secret trigger never fires, so a digest stands for it.
+    """
+    if given is None:
+        return [rotation, password_id]
+    return [hashlib.sha256(given.encode()).hexdigest()[:16]]
 
 
 def _unusable(error: ForgeError, message: str) -> ForgeError:
@@ -147,7 +162,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
         password_id: pulumi.Input[str],
         rotation: int,
         max_age_days: int | None,
-        given: pulumi.Input[str] | None = None,
+        given: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the token.
@@ -160,7 +175,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
             password_id: another password, another token.
             rotation: another number, another token.
             max_age_days: an older token is replaced.
-            given: a token made by hand, to be used in place of a new one.
+            given: a token made by hand, used in place of a minted one as long as it is given.
             opts: the resource's options.
         """
         super().__init__(
@@ -171,8 +186,8 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
                 "user": user,
                 "password": password,
                 "scopes": list(TOKEN_SCOPES),
-                "max_age_days": max_age_days,
-                "given": given,
+                "max_age_days": max_age_days if given is None else None,
+                "given": None if given is None else pulumi.Output.secret(given),
                 "token_id": None,
                 "token": None,
                 "last_eight": None,
@@ -182,7 +197,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
             pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
                     additional_secret_outputs=["token"],
-                    replacement_trigger=[rotation, password_id],
+                    replacement_trigger=_trigger(rotation, password_id, given),
                 ),
                 opts,
             ),

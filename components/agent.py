@@ -138,7 +138,7 @@ class Agent(pulumi.ComponentResource):
             mark=self.bot_user.mark,
             rotation=settings.rotation,
             max_age_days=settings.max_credential_age_days,
-            given=_secret(given.password),
+            given=given.password,
             opts=self._child(),
         )
         token = AccessToken(
@@ -149,7 +149,7 @@ class Agent(pulumi.ComponentResource):
             password_id=password.id,
             rotation=settings.rotation,
             max_age_days=settings.max_credential_age_days,
-            given=_secret(given.token),
+            given=given.token,
             opts=self._child(),
         )
         return password, token
@@ -292,7 +292,3 @@ class Agent(pulumi.ComponentResource):
             },
             opts=self._child(),
         )
-
-
-def _secret(value: str | None) -> pulumi.Output[str] | None:
-    return None if value is None else pulumi.Output.secret(value)

@@ -64,7 +64,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
         mark: pulumi.Input[str],
         rotation: int,
         max_age_days: int | None,
-        given: pulumi.Input[str] | None = None,
+        given: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the password.
@@ -87,7 +87,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
                 "user": user,
                 "mark": mark,
                 "max_age_days": max_age_days,
-                "given": given,
+                "given": None if given is None else pulumi.Output.secret(given),
                 "password": None,
                 "issued_at": None,
             },
