@@ -6,6 +6,7 @@ from types import FrameType
 from typing import NoReturn
 
 import typer
+from typer._completion_classes import completion_init
 
 from muster.cli.commands import fire, hire, places, rotate, running, status, updates
 from muster.errors import MusterError
@@ -33,6 +34,7 @@ def main() -> None:
     # What was changed for a preview is put back, also when the terminal or the system ends us.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+    completion_init()
     try:
         app()
     except MusterError as error:

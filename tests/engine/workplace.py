@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import docker
+import pexpect
 from forge_server import ForgeServer
 
 from muster.accounts import mark_of
@@ -143,6 +144,57 @@ class Workplace:
         if done.returncode != expect:
             raise Failed(f"pulumi {' '.join(arguments)}: {done.returncode}\n{printed}")
         return printed
+
+    def muster(self, *arguments: str, stdin: str = "", expect: int = 0, **more: str) -> str:
+        """Run the installed `muster` on this stack, without a terminal; return what it printed.
+
+        Raises:
+            Failed: it ended with another exit code than `expect`.
+        """
+        done = self._muster(arguments, stdin, expect, more)
+        return done.stdout + done.stderr
+
+    def reported(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+        """Run `muster` with `--json`; return what standard output says.
+
+        Raises:
+            Failed: it ended with an error.
+        """
+        return json.loads(self._muster((*arguments, "--json"), "", 0, {}).stdout)
+
+    def _muster(
+        self, arguments: tuple[str, ...], stdin: str, expect: int, more: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["muster", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **more},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self.patience,
+        )
+        if done.returncode != expect:
+            raise Failed(f"muster {arguments}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    @contextmanager
+    def terminal(self, command: str) -> Iterator["pexpect.spawn[str]"]:
+        """Run a line of shell in a terminal of its own, as a person would type it."""
+        child = pexpect.spawn(
+            "bash",
+            ["--noprofile", "--norc", "-c", command],
+            cwd=self.folder,
+            env={**self.environment, "TERM": "xterm-256color"},
+            encoding="utf-8",
+            dimensions=(40, 120),
+            timeout=self.patience,
+        )
+        try:
+            yield child
+        finally:
+            child.close(force=True)
 
     def up(self, *options: str, **how: Any) -> str:  # noqa: ANN401 - as `pulumi`
         return self.pulumi("up", "--yes", "--skip-preview", *options, **how)

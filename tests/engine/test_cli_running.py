@@ -1,0 +1,126 @@
+"""`muster status`, `logs`, `start`, `stop`, `restart` and what stands beside them."""
+
+import json
+import subprocess
+from typing import Any
+
+from asking import wait_until
+from workplace import Workplace
+
+
+def _status(place: Workplace) -> dict[str, dict[str, Any]]:
+    return {row["agent"]: row for row in place.reported("status")["agents"]}
+
+
+def test_a_stopped_agent_stays_stopped_until_it_is_started(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen") + workplace.agent("review-qwen"))
+    workplace.up()
+
+    workplace.muster("stop", "dev-qwen")
+    workplace.muster("up", "--yes")
+
+    assert "agents-dev-qwen" not in workplace.containers()
+    assert "agents-review-qwen" in workplace.containers()
+    row = _status(workplace)["dev-qwen"]
+    assert (row["wanted"], row["actual"], row["drift"]) == ("stopped", "none", [])
+    workplace.muster("start")
+    assert workplace.container("dev-qwen").status == "running"
+    began = workplace.container("review-qwen").attrs["State"]["StartedAt"]
+    workplace.muster("restart", "review-qwen")
+    assert workplace.container("review-qwen").attrs["State"]["StartedAt"] > began
+    assert "enabled = true" in workplace.roster_path.read_text()
+
+
+def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen", poll_interval=1) + workplace.agent("dev-b"))
+    workplace.up()
+
+    def cycled() -> bool:
+        return bool(_status(workplace)["dev-qwen"]["last_cycle"])
+
+    wait_until(cycled)
+    row = _status(workplace)["dev-qwen"]
+    assert row["actual"] == row["wanted"] == "running"
+    assert row["health"] in {"starting", "healthy"}
+    assert row["last_cycle"]["result"] == "failed"  # nobody serves a model here
+    assert row["endpoint"] == {"url": "http://host.docker.internal:8081", "reachable": False}
+    assert row["credentials"]["rotation"] == 1
+    assert row["credentials"]["age_days"] == 0
+    assert row["image"] == workplace.container("dev-qwen").attrs["Image"]
+    assert row["drift"] == []
+
+    user = workplace.forge.user(workplace.user("dev-qwen"))
+    assert user is not None
+    workplace.forge.edit_user(
+        user.login, login_name=user.login_name, source_id=0, prohibit_login=True
+    )
+    workplace.forge.remove_collaborator(workplace.repo, workplace.user("dev-b"))
+    workplace.container("dev-b").stop(timeout=1)
+    drifted = _status(workplace)
+    assert "barred" in drifted["dev-qwen"]["drift"][0]
+    assert "exited" in drifted["dev-b"]["drift"][0]
+    assert "no collaborator" in drifted["dev-b"]["drift"][1]
+    workplace.roster(workplace.agent("dev-qwen", rotation=2))
+    drifted = _status(workplace)
+    assert "rotation changed" in drifted["dev-qwen"]["drift"][0]
+    assert drifted["dev-b"]["wanted"] == "fired"
+    table = workplace.muster("status")
+    assert "\x1b" not in table
+    assert table.splitlines()[0].split()[:3] == ["AGENT", "WANTED", "ACTUAL"]
+
+
+def test_logs_are_the_agents_own_lines_and_can_be_followed(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen", poll_interval=1))
+    workplace.up()
+
+    wait_until(lambda: bool(workplace.container("dev-qwen").logs()))
+    lines = workplace.muster("logs", "dev-qwen", "--since", "5m").splitlines()
+    assert json.loads(lines[0])["agent"] == "dev-qwen"
+    with workplace.terminal("muster logs dev-qwen --follow") as child:
+        for cycle in (1, 2, 3):
+            child.expect(f'"cycle": {cycle},')
+        child.sendintr()
+        child.wait()
+    assert child.exitstatus == 0
+    assert "muster up makes it" in _logs_of_a_stopped_agent(workplace)
+
+
+def _logs_of_a_stopped_agent(place: Workplace) -> str:
+    place.muster("stop", "dev-qwen")
+    return place.muster("logs", "dev-qwen", expect=1)
+
+
+def test_a_project_is_made_and_its_stack_works_with_plain_pulumi(workplace: Workplace) -> None:
+    name, url = f"{workplace.name}b", workplace.server.url
+    try:
+        workplace.muster("init", name, "--repo", workplace.repo, "--forge-url", url)
+        roster = workplace.folder / "stacks" / f"{name}.toml"
+        assert f'forge_url = "{url}"' in roster.read_text()
+        assert "exists" in workplace.muster(
+            "init", name, "--repo", workplace.repo, "--forge-url", url, expect=1
+        )
+        assert "--repo" in workplace.muster("init", f"{name}c", expect=2)
+        plain = subprocess.run(
+            ["bash", "-c", f'eval "$(muster env)" && pulumi preview --stack {name}'],
+            cwd=workplace.folder,
+            env=workplace.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert plain.returncode == 0, plain.stdout + plain.stderr
+        assert "several stacks" not in workplace.muster("preview", "--stack", name)
+    finally:
+        workplace.pulumi("stack", "rm", name, "--yes", "--force")
+
+
+def test_completion_knows_the_commands(workplace: Workplace) -> None:
+    typed = 'COMP_WORDS=(muster hi) COMP_CWORD=1; _muster_completion muster; echo "${COMPREPLY[@]}"'
+    tried = subprocess.run(
+        ["bash", "-c", f"{workplace.muster('completion', 'bash')}\n{typed}"],
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(tried.stdout.split()) == {"hire", "hire-an-agent"}
