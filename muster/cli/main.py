@@ -1,17 +1,20 @@
 """The command line: `muster --help`."""
 
+import re
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from typer._completion_classes import completion_init
 
 from muster.cli.commands import fire, hire, places, rotate, running, status, updates
 from muster.errors import MusterError
+from toolchain.paths import ROOT
 
 FAILED = 1
+VERSION = re.compile(r'^version = "(.*)"$', re.MULTILINE)
 
 app = typer.Typer(
     name="muster",
@@ -27,6 +30,24 @@ app = typer.Typer(
 
 for _commands in (places, hire, fire, rotate, status, running, updates):
     _commands.register(app)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        [version] = VERSION.findall((ROOT / "pyproject.toml").read_text())
+        typer.echo(f"muster {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 def main() -> None:

@@ -75,4 +75,5 @@ def roster_path(project: Path, stack: str) -> Path:
     except yaml.YAMLError:
         raise PlaceError(f"{file}: this is no YAML; mend it, or take it from git") from None
     configured = ((settings or {}).get("config") or {}).get("muster:roster")
-    return project / (configured or f"{STACKS}/{stack}.toml")
+    path = project / (configured or f"{STACKS}/{stack}.toml")
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

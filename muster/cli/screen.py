@@ -56,7 +56,7 @@ class Screen:
     @property
     def terminal(self) -> bool:
         """Whether a person can be asked."""
-        return sys.stdin.isatty()
+        return sys.stdin is not None and sys.stdin.isatty()
 
     def confirm(self, question: str) -> bool:
         """Ask; where nobody can be asked, the answer has to be given by an option.

@@ -158,6 +158,7 @@ class Session:
             MusterError: something is wrong; the roster is as before, or the text says what to do.
         """
         with roster_edit.tried(self.roster_path, change.text) as trial:
+            self.roster()  # what is wrong in it is told at once
             planned = self.preview(refresh=False)
             if only_preview:
                 self.screen.report(self.outcome(planned))
@@ -211,11 +212,11 @@ class Session:
         }
 
     def reviewed(self, *, yes: bool, refresh: bool, question: str) -> bool:
-        """Show the preview and ask, unless `yes` was said beforehand."""
+        """Show the preview and ask, unless `yes` was said beforehand, or there is nothing to do."""
         if yes:
             return True
-        self.preview(refresh=refresh)
-        return self.screen.confirm(question)
+        planned = self.preview(refresh=refresh)
+        return not planned.all or self.screen.confirm(question)
 
     def done(self, changes: Changes) -> None:
         """Say in a line what an update did, and report it."""
