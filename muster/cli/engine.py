@@ -249,7 +249,12 @@ class Engine:
 
 
 def _told(error: CommandError) -> str:
-    """Return what Pulumi said on standard error, without its prefix."""
-    text = str(error)
-    said = text.partition("\n stderr: ")[2].strip() or text.strip()
-    return said.removeprefix("error: ")
+    """Return what Pulumi said on standard error, without its prefix, or else how it ended."""
+    code, _, rest = str(error).removeprefix("\n code: ").partition("\n stdout: ")
+    said = rest.rpartition("\n stderr: ")[2].strip()
+    if said:
+        return said.removeprefix("error: ")
+    how = (
+        f"was killed (signal {code[1:]})" if code.startswith("-") else f"failed (exit code {code})"
+    )
+    return f"Pulumi {how} without a word: muster up cleans up what it left, and goes on"

@@ -19,6 +19,7 @@ from muster.cli.engine import Engine, EngineError, stacks
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
 from muster.roster import Agent, Roster, load
+from muster.status import recorded
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,17 @@ class Session:
             raise MusterError(f"{self.roster_path.name} has no agent {unknown[0]}; {right}")
         return [crew[name] for name in dict.fromkeys(names or crew)]
 
+    def next_rotations(self, rotations: Mapping[str, int]) -> dict[str, int]:
+        """Return numbers that rotate for certain: above the roster's and the last update's.
+
+        The roster may have been put back to an earlier version since.
+        """
+        said = recorded(self.engine.state())
+        return {
+            name: max(number, said.get(name, {}).get("rotation", 0)) + 1
+            for name, number in rotations.items()
+        }
+
     def change_roster(self, change: RosterChange, *, yes: bool, only_preview: bool = False) -> None:
         """Write a changed roster, show what that means, ask, make it so.
 
@@ -196,9 +208,8 @@ class Session:
                 recovery.past_stale_lock(self.engine, self.screen.say, attempt)
         except EngineError as error:
             if cancelled:
-                raise EngineError(
-                    "cancelled: what was done is kept, and muster up finishes it"
-                ) from None
+                kept = "nothing was changed" if silent else "what was done is kept, and muster up "
+                raise EngineError(f"cancelled: {kept}{'' if silent else 'finishes it'}") from None
             raise EngineError("\n".join(told) or str(error)) from None
         for warning in collected[-1].warnings:
             self.screen.say(f"warning: {warning}", "yellow")

@@ -18,6 +18,11 @@ def test_one_agent_is_rotated_and_only_old_credentials_are_when_age_is_asked_for
     assert api_status(workplace.server.url, dev) == 401
     assert api_status(workplace.server.url, workplace.token("dev-qwen")) == 200
     assert workplace.token("review-qwen") == review
+    rotated = workplace.token("dev-qwen")
+    roster = workplace.roster_path.read_text()
+    workplace.roster_path.write_text(roster.replace("rotation = 2\n", ""))  # put back, by git say
+    workplace.muster("rotate", "dev-qwen", "--yes")
+    assert api_status(workplace.server.url, rotated) == 401
     assert "nothing to do" in workplace.muster("rotate", "--all", "--older-than", "30d", "--yes")
     workplace.age_credentials(31)
     workplace.muster("rotate", "--all", "--older-than", "30d", "--yes")

@@ -80,11 +80,13 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
             )
         else:
             changed = {key: value for key, value in fields.items() if section.get(key) != value}
-            rotation = {"rotation": section.get("rotation", 1) + 1}
             what = f"change {', '.join(changed)}" if changed else "rotate its credentials"
             session.screen.say(f"{name} is hired: this would {what}.")
+            if not changed:
+                numbers = session.next_rotations({name: section.get("rotation", 1)})
+                changed = {"rotation": numbers[name]}
             change = RosterChange(
-                roster_edit.with_fields(text, name, changed or rotation),
+                roster_edit.with_fields(text, name, changed),
                 question=f"{what[0].upper()}{what[1:]}?",
                 ways="The roster is changed: muster up finishes it.",
                 secrets=_key(section | fields),

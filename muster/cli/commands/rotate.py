@@ -64,8 +64,9 @@ def rotate(
             session.screen.report({"stack": session.stack, "changes": []})
             return
         edited = session.roster_text()
-        for agent in chosen:
-            edited = roster_edit.with_fields(edited, agent.name, {"rotation": agent.rotation + 1})
+        numbers = session.next_rotations({each.name: each.rotation for each in chosen})
+        for name, number in numbers.items():
+            edited = roster_edit.with_fields(edited, name, {"rotation": number})
         kind = "token" if token_from_stdin else "password"
         change = RosterChange(
             edited,
