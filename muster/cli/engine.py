@@ -20,6 +20,7 @@ from pulumi.automation import (
     Stack,
     StackNotFoundError,
 )
+from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import create_command_error
 from pulumi.automation.events import EngineEvent
 
@@ -145,7 +146,7 @@ class Engine:
     def __init__(self, project: Path, stack: str) -> None:
         self.project, self.stack = project, stack
         self._pulumi = Pulumi()
-        self._stack = _Stack.select(stack, _workspace(project, self._pulumi))
+        self._stack = _Stack(stack, _workspace(project, self._pulumi), StackInitMode.SELECT)
 
     def make_stack(self) -> None:
         """Make the stack; which one is selected stays as it is, unless there is none yet."""
