@@ -30,7 +30,6 @@ from muster.forge import (
     ForgeError,
     UnauthorizedError,
     User,
-    minting_obstacle,
 )
 from muster.names import STACK_LABEL, container_name
 from muster.roster import Roster, problem
@@ -173,8 +172,6 @@ def _forge_problems(
     forge = Forge(url, administrator.api, patience=PATIENCE)
     try:
         forge.may_administer(roster.repo)
-        if obstacle := minting_obstacle(url, administrator):
-            yield f"forge {url}: {obstacle}"
         if not roster.muster.local_forge and forge.repository(roster.repo) is None:
             yield _told(
                 roster,

@@ -8,7 +8,8 @@ What a forge takes for it differs:
 - the bot user's own current password: every version.
 
 Which one works is found by asking, once per process and administrator, in this order: the first
-two cost the forge no password hash. Asking changes nothing at the forge.
+two cost the forge no password hash. Asking changes nothing at the forge. The last one is at hand
+wherever the administrator may set that password, so there is always a way.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from muster.forge.client import Forge
 from muster.forge.credentials import Administrator, Basic, Token
-from muster.forge.errors import ForbiddenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,27 +36,6 @@ def minting_auth(url: str, administrator: Administrator, bot: Basic) -> Basic | 
         bot: The bot user with its current password, for all other forges.
     """
     return _administrators_way(url, administrator) or bot
-
-
-def minting_obstacle(url: str, administrator: Administrator) -> str | None:
-    """Say why no token could be minted at this forge, or return None where it can be done.
-
-    Where the forge does not take the administrator's own credentials for minting, the bot user's
-    current password does it. That password is at hand as long as the administrator may set it.
-
-    Raises:
-        ForgeError: The forge does not answer, or does not take the credentials at all.
-    """
-    if _administrators_way(url, administrator):
-        return None
-    try:
-        Forge(url, administrator.api).may_administer()
-    except ForbiddenError as error:
-        return (
-            "this forge mints no tokens by an administrator's PAT (Forgejo does not from 11.0.4 "
-            f"and 12.0.2 on), and the PAT may set no bot user's password either: {error.message}"
-        )
-    return None
 
 
 def _administrators_way(url: str, administrator: Administrator) -> Basic | Token | None:

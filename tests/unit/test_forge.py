@@ -21,7 +21,6 @@ from muster.forge import (
     Token,
     UnauthorizedError,
     minting_auth,
-    minting_obstacle,
     normalise_scopes,
 )
 
@@ -703,7 +702,6 @@ class MintingForge:
     pat_as_password: bool = False
     administrators_path: bool = False
     second_factor: bool = False
-    write_admin: bool = True
 
     def __call__(self, request: Request) -> Answer:
         auth = request.headers["Authorization"]
@@ -715,8 +713,6 @@ class MintingForge:
             return Answer(json=told_user("root", is_admin=True))
         if request.path.startswith("/api/v1/admin/users/root/tokens"):
             return Answer(json=[]) if self.administrators_path else Answer(404, body=b"Not found")
-        if request.path.startswith("/api/v1/admin/users/"):
-            return Answer(404 if self.write_admin else 403, {"message": "scope: [write:admin]"})
         refused = by_pat and not self.pat_as_password
         return Answer(401, {"message": "auth method not allowed"}) if refused else Answer(404, {})
 
@@ -750,7 +746,6 @@ def test_an_administrators_password_alone_mints() -> None:
 def test_the_bots_own_password_mints_where_nothing_else_does(administrator: Administrator) -> None:
     with serving(MintingForge(second_factor=True)) as server:
         assert minting_auth(server.url, administrator, BOT) == BOT
-        assert minting_obstacle(server.url, administrator) is None
 
 
 def test_asking_how_to_mint_happens_once_for_all_threads_and_changes_nothing() -> None:
@@ -767,14 +762,6 @@ def test_asking_how_to_mint_happens_once_for_all_threads_and_changes_nothing() -
             ("GET", "/api/v1/user"),
             ("DELETE", f"/api/v1/users/root/tokens/{2**63 - 1}"),
         ]
-
-
-def test_a_pat_that_neither_mints_nor_sets_passwords_is_an_obstacle() -> None:
-    with serving(MintingForge(write_admin=False)) as server:
-        reason = minting_obstacle(server.url, PAT_ONLY)
-        assert reason is not None
-        assert "[write:admin]" in reason
-        assert SECRET not in reason
 
 
 def test_a_pat_that_the_forge_does_not_know_is_an_error_rather_than_a_way() -> None:

@@ -1,0 +1,109 @@
+"""What is asked of a forge before the first change, and what is told of its answers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_server import Answer, Request, Server, serving
+
+from muster import preflight
+from muster.forge import Administrator
+from muster.preflight import PreflightError
+from muster.roster import load
+
+PAT = "0123456789abcdef0123456789abcdef01234567"
+QWEN = '[agents.dev-qwen]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n'
+
+
+class World:
+    """A forge whose administrator has a PAT that mints nothing, as on strict ones.
+
+    Attributes:
+        users: the accounts of people and bots, by name: their marks.
+    """
+
+    def __init__(self) -> None:
+        self.users = {"root": ""}
+
+    def __call__(self, request: Request) -> Answer:
+        below = request.path.removeprefix("/api/v1")
+        answers: dict[str, Callable[[], Answer]] = {
+            "/user": lambda: Answer(json=_told("root", "", is_admin=True)),
+            "/admin/users": lambda: _page(request, [_told(*one) for one in self.users.items()]),
+            "/repos/acme/demo": lambda: Answer(json=REPOSITORY),
+        }
+        if request.method == "GET" and below in answers:
+            return answers[below]()
+        if request.method == "GET" and below.startswith("/users/"):
+            return self._account(below.removeprefix("/users/"))
+        return Answer(401 if "/tokens" in below else 404, {"message": "not found"})
+
+    def _account(self, name: str) -> Answer:
+        found = next((one for one in self.users if one.lower() == name.lower()), None)
+        if found is None:
+            return Answer(404, {"message": "not found"})
+        return Answer(json=_told(found, self.users[found]))
+
+
+REPOSITORY = {
+    "id": 1,
+    "full_name": "acme/demo",
+    "default_branch": "main",
+    "private": True,
+    "archived": False,
+    "empty": False,
+}
+
+
+def _told(name: str, mark: str, **more: object) -> dict[str, Any]:
+    return {"id": 7, "login": name, "login_name": mark, **more}
+
+
+def _page(request: Request, everything: list[dict[str, Any]]) -> Answer:
+    page, limit = (int(request.query[key][0]) for key in ("page", "limit"))
+    listed = everything[(page - 1) * limit : page * limit]
+    return Answer(json=listed, headers={"X-Total-Count": str(len(everything))})
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def server(world: World) -> Iterator[Server]:
+    with serving(world) as started:
+        yield started
+
+
+def told(server: Server, folder: Path, agents: str = QWEN) -> list[str]:
+    """Return what is told of the forge, where no Docker engine is asked."""
+    path = folder / "live.toml"
+    path.write_text(
+        f'name = "demo"\nrepo = "acme/demo"\nforge_url = "{server.url}"\n'
+        f'[muster]\ndocker_host = "unix:///nowhere/docker.sock"\n{agents}'
+    )
+    with pytest.raises(PreflightError) as error:
+        preflight.inspect(
+            load(path),
+            "live",
+            forge_url=server.url,
+            administrator=Administrator("root", "Admin-Pass-1", PAT),
+            anthropic_api_key=None,
+        )
+    engine, *others = error.value.problems
+    assert engine.startswith("Docker is unreachable")
+    return [one.removeprefix(f"{path}:") for one in others]
+
+
+def test_a_forge_is_asked_for_each_right_once(server: Server, tmp_path: Path) -> None:
+    """Whoever may set a bot user's password can mint by it: that need not be asked for."""
+    assert told(server, tmp_path) == []
+    assert server.asked() == [
+        ("GET", "/api/v1/user"),
+        ("PATCH", "/api/v1/admin/users/-"),
+        ("DELETE", "/api/v1/repos/acme/demo/collaborators/-"),
+        ("GET", "/api/v1/repos/acme/demo"),
+        ("GET", "/api/v1/admin/users"),
+    ]
