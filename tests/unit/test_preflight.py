@@ -9,7 +9,7 @@ from scripted_server import Answer, Request, Server, serving
 
 from muster import preflight
 from muster.forge import Administrator
-from muster.preflight import PreflightError
+from muster.preflight import MANY_USERS, PreflightError
 from muster.roster import load
 
 PAT = "0123456789abcdef0123456789abcdef01234567"
@@ -107,3 +107,23 @@ def test_a_forge_is_asked_for_each_right_once(server: Server, tmp_path: Path) ->
         ("GET", "/api/v1/repos/acme/demo"),
         ("GET", "/api/v1/admin/users"),
     ]
+
+
+@pytest.mark.parametrize("others", [0, MANY_USERS - 2, MANY_USERS - 1, MANY_USERS + 100])
+def test_a_taken_name_is_refused_however_many_accounts_a_forge_has(
+    world: World, server: Server, tmp_path: Path, others: int
+) -> None:
+    world.users |= {f"somebody-{number}": "" for number in range(others)}
+    world.users["Dev-Qwen"] = ""
+    taken = 'agent "dev-qwen", forge_user: user Dev-Qwen exists and Muster did not make it'
+    (problem,) = told(server, tmp_path)
+    assert problem.startswith(f"6: {taken}")
+
+
+def test_a_large_forge_is_asked_for_bot_users_by_name(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    world.users |= {f"somebody-{number}": "" for number in range(2 * MANY_USERS)}
+    assert told(server, tmp_path, QWEN + QWEN.replace("dev-qwen", "review-qwen")) == []
+    asked = [path.removeprefix("/api/v1") for _, path in server.asked()]
+    assert asked[4:] == [*10 * ["/admin/users"], "/users/dev-qwen", "/users/review-qwen"]
