@@ -192,10 +192,20 @@ def _forge_problems(
 
 def _refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[str]:
     existing = _accounts(forge, [agent.forge_user for agent in roster.agents.values()])
+    organizations: set[str] | None = None
     for agent in roster.agents.values():
         user = existing.get(agent.forge_user.lower())
         mark = mark_of(stack, roster.name, agent.name)
-        if user and (reason := refusal(user, mark=mark, adopt=agent.adopt)):
+        if user and user.login_name == mark:
+            continue
+        if organizations is None:  # a forge lists them apart, and a hired crew needs none of it
+            organizations = {name.lower() for name in forge.organizations()}
+        reason = user and refusal(user, mark=mark, adopt=agent.adopt)
+        if agent.forge_user.lower() in organizations:
+            reason = (
+                f"{agent.forge_user} is an organization of the forge: choose another forge_user"
+            )
+        if reason:
             yield _told(roster, ("agents", agent.name, "forge_user"), reason)
 
 

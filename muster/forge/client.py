@@ -169,6 +169,10 @@ class Forge:
         """Remove an account and all that it made: its issues, pull requests and comments too."""
         self._http.change("DELETE", _admin_user(name), params={"purge": "true"})
 
+    def organizations(self) -> Iterator[str]:
+        """List the names of all organizations; for administrators."""
+        return self._http.pages("/admin/orgs", lambda told: str(told["name"]))
+
     # Repositories
 
     def repository(self, full_name: str) -> Repository | None:

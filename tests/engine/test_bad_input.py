@@ -103,7 +103,9 @@ def test_what_the_world_lacks_is_told_at_once_with_file_line_agent_and_field(
         workplace.agent("keyless", base_url="", model=""),
         workplace.agent("imageless", image=missing),
         workplace.agent("dev-qwen"),
+        workplace.agent("team", forge_user=f"{missing}-team"),
     )
+    workplace.forge.create_repository(f"{missing}-team/site", "main")
     with _stranger(workplace, taken, password):
         workplace.roster("\n".join(agents), repo=f"keeper/{missing}")
         text = workplace.roster_path.read_text()
@@ -119,13 +121,14 @@ def test_what_the_world_lacks_is_told_at_once_with_file_line_agent_and_field(
             ("muster.network: ", "network =", f"no Docker network {missing}: create it"),
             ("repo: ", "repo =", f"no repository keeper/{missing}: create it"),
             ('agent "dev-qwen", forge_user: ', "forge_user =", "set adopt = true"),
+            ('agent "team", forge_user: ', "forge_user =", "is an organization of the forge"),
         ):
             (problem,) = (line for line in told if part in line)
             file, number, _ = problem.split(":", 2)
             assert file == f"stacks/{workplace.name}.toml"
             assert lines[int(number) - 1].startswith(field)
             assert right in problem
-        assert len(told) == 5
+        assert len(told) == 6
 
         workplace.roster(workplace.agent("dev-qwen", adopt=True))
         workplace.up()

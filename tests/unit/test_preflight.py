@@ -8,6 +8,7 @@ import pytest
 from scripted_server import Answer, Request, Server, serving
 
 from muster import preflight
+from muster.accounts import mark_of
 from muster.forge import Administrator
 from muster.preflight import MANY_USERS, PreflightError
 from muster.roster import load
@@ -21,16 +22,19 @@ class World:
 
     Attributes:
         users: the accounts of people and bots, by name: their marks.
+        organizations: the names of organizations.
     """
 
     def __init__(self) -> None:
         self.users = {"root": ""}
+        self.organizations: list[str] = []
 
     def __call__(self, request: Request) -> Answer:
         below = request.path.removeprefix("/api/v1")
         answers: dict[str, Callable[[], Answer]] = {
             "/user": lambda: Answer(json=_told("root", "", is_admin=True)),
             "/admin/users": lambda: _page(request, [_told(*one) for one in self.users.items()]),
+            "/admin/orgs": lambda: _page(request, [{"name": one} for one in self.organizations]),
             "/repos/acme/demo": lambda: Answer(json=REPOSITORY),
         }
         if request.method == "GET" and below in answers:
@@ -40,10 +44,12 @@ class World:
         return Answer(401 if "/tokens" in below else 404, {"message": "not found"})
 
     def _account(self, name: str) -> Answer:
-        found = next((one for one in self.users if one.lower() == name.lower()), None)
+        """Answer as forges do, to which an organization is an account like others."""
+        known = {**self.users, **dict.fromkeys(self.organizations, "")}
+        found = next((one for one in known if one.lower() == name.lower()), None)
         if found is None:
             return Answer(404, {"message": "not found"})
-        return Answer(json=_told(found, self.users[found]))
+        return Answer(json=_told(found, known[found]))
 
 
 REPOSITORY = {
@@ -106,6 +112,7 @@ def test_a_forge_is_asked_for_each_right_once(server: Server, tmp_path: Path) ->
         ("DELETE", "/api/v1/repos/acme/demo/collaborators/-"),
         ("GET", "/api/v1/repos/acme/demo"),
         ("GET", "/api/v1/admin/users"),
+        ("GET", "/api/v1/admin/orgs"),
     ]
 
 
@@ -126,4 +133,27 @@ def test_a_large_forge_is_asked_for_bot_users_by_name(
     world.users |= {f"somebody-{number}": "" for number in range(2 * MANY_USERS)}
     assert told(server, tmp_path, QWEN + QWEN.replace("dev-qwen", "review-qwen")) == []
     asked = [path.removeprefix("/api/v1") for _, path in server.asked()]
-    assert asked[4:] == [*10 * ["/admin/users"], "/users/dev-qwen", "/users/review-qwen"]
+    by_name = ["/users/dev-qwen", "/users/review-qwen"]
+    assert asked[4:] == [*10 * ["/admin/users"], *by_name, "/admin/orgs"]
+
+
+@pytest.mark.parametrize("others", [0, MANY_USERS])
+@pytest.mark.parametrize("adopt", ["false", "true"])
+def test_an_organizations_name_is_refused_even_for_adoption(
+    world: World, server: Server, tmp_path: Path, others: int, adopt: str
+) -> None:
+    world.users |= {f"somebody-{number}": "" for number in range(others)}
+    world.users["dev-qwens-former-name"] = mark_of("live", "demo", "dev-qwen")
+    world.organizations = [*(f"team-{number}" for number in range(60)), "Dev-Qwen"]
+    (problem,) = told(server, tmp_path, f"{QWEN}adopt = {adopt}\n")
+    where, _, reason = problem.partition("forge_user: ")
+    assert where == '6: agent "dev-qwen", '
+    assert reason == "dev-qwen is an organization of the forge: choose another forge_user"
+
+
+def test_organizations_are_not_asked_for_once_a_crew_is_hired(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    world.users["dev-qwen"] = mark_of("live", "demo", "dev-qwen")
+    assert told(server, tmp_path) == []
+    assert ("GET", "/api/v1/admin/orgs") not in server.asked()
