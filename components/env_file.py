@@ -11,22 +11,25 @@ from muster import dotenv
 
 
 class EnvFileProvider(Provider):
-    """Writes keys to a `.env` file and removes those that it wrote."""
+    """Writes keys to a `.env` file and removes those that it wrote.
+
+    The output `written` names them: a key that had its value already is somebody else's, and stays.
+    """
 
     replace_on = ("path",)
     update_on = ("values",)
 
     def create(self, props: Props) -> CreateResult:
         """Write the keys; the file's other lines stay as they are."""
-        dotenv.write(Path(props["path"]), props["values"])
-        return CreateResult(props["path"], props)
+        written = dotenv.write(Path(props["path"]), props["values"])
+        return CreateResult(props["path"], {**props, "written": sorted(written)})
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Write the keys, and remove those that are no longer wanted."""
         path = Path(news["path"])
-        dotenv.write(path, news["values"])
-        dotenv.remove(path, olds["values"].keys() - news["values"].keys())
-        return UpdateResult({**olds, **news})
+        written = dotenv.write(path, news["values"]) | set(olds["written"])
+        dotenv.remove(path, written - news["values"].keys())
+        return UpdateResult({**olds, **news, "written": sorted(written & news["values"].keys())})
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Report our keys as they stand in the file."""
@@ -39,7 +42,7 @@ class EnvFileProvider(Provider):
     def delete(self, _id: str, props: Props) -> None:
         """Remove our keys."""
         if Path(props["path"]).exists():
-            dotenv.remove(Path(props["path"]), props["values"].keys())
+            dotenv.remove(Path(props["path"]), set(props["written"]))
 
 
 class EnvFile(Resource, module="dotenv", name="EnvFile"):
@@ -64,6 +67,6 @@ class EnvFile(Resource, module="dotenv", name="EnvFile"):
         super().__init__(
             EnvFileProvider(),
             name,
-            {"path": path, "values": pulumi.Output.secret(dict(values))},
+            {"path": path, "values": pulumi.Output.secret(dict(values)), "written": None},
             opts,
         )

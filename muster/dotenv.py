@@ -48,19 +48,30 @@ def read(path: Path) -> dict[str, str]:
     }
 
 
-def write(path: Path, values: Mapping[str, str]) -> None:
+def write(path: Path, values: Mapping[str, str]) -> set[str]:
     """Set keys in a `.env` file, which is made if it is missing and has mode 0600 afterwards.
 
     A key that stands there keeps its place; one that stands there twice keeps its last. Every
     other line stays as it is, byte for byte. The file is replaced in one step, also behind a
     symbolic link.
 
+    Returns:
+        The keys that did not have their value before.
+
     Raises:
         EnvFileError: the file cannot be written, or a value cannot be written so that
             python-dotenv, compose and `sh` read the same.
     """
     lines = {key: f"{_checked(key)}={_quoted(key, value)}" for key, value in values.items()}
-    _edit(path, lambda bindings: _with(bindings, lines))
+    changed: set[str] = set()
+
+    def edit(bindings: list[Binding]) -> Iterator[str]:
+        found = {binding.key: binding.value for binding in bindings}
+        changed.update(key for key, value in values.items() if found.get(key) != value)
+        return _with(bindings, lines)
+
+    _edit(path, edit)
+    return changed
 
 
 def remove(path: Path, keys: AbstractSet[str]) -> None:

@@ -57,6 +57,12 @@ def _locks_of_our_own(
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
+def test_writing_tells_the_keys_that_did_not_have_their_value_before(path: Path) -> None:
+    path.write_text("A='1'\nB=1\nC=1\nC=2\n")
+    assert dotenv.write(path, {"A": "1", "B": "2", "C": "2", "D": "3"}) == {"B", "D"}
+    assert dotenv.write(path, {"A": "1", "B": "2", "C": "2", "D": "3"}) == set()
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 

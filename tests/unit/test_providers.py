@@ -241,17 +241,44 @@ def test_an_env_file_gets_its_keys_and_loses_only_them(tmp_path: Path) -> None:
     assert path.read_text() == "# the factory's\nOTHER=1\nA=1\nB=2\n"
     assert path.stat().st_mode & 0o777 == 0o600
 
-    updated = provider.update(made.id, env_file(path, A="1", B="2"), env_file(path, B="3", C="4"))
+    updated = provider.update(made.id, made.outs or {}, env_file(path, B="3", C="4"))
     assert path.read_text() == "# the factory's\nOTHER=1\nB=3\nC=4\n"
-    assert updated.outs == env_file(path, B="3", C="4")
+    assert updated.outs == {**env_file(path, B="3", C="4"), "written": ["B", "C"]}
 
-    provider.delete(made.id, env_file(path, B="3", C="4"))
+    provider.delete(made.id, updated.outs or {})
     assert path.read_text() == "# the factory's\nOTHER=1\n"
+
+
+def test_a_key_that_stood_in_an_env_file_with_its_value_stays_when_it_is_no_longer_ours(
+    tmp_path: Path,
+) -> None:
+    """The user, or the factory, may have written the endpoint long before."""
+    path, provider = tmp_path / ".env", EnvFileProvider()
+    path.write_text("A='1'\nB=other\n")
+
+    made = provider.create(env_file(path, A="1", B="2", C="3"))
+    assert path.read_text() == "A=1\nB=2\nC=3\n"
+    read = provider.read(made.id, made.outs or {})
+    assert read.outs == made.outs
+
+    updated = provider.update(made.id, read.outs or {}, env_file(path, B="2", C="3"))
+    assert path.read_text() == "A=1\nB=2\nC=3\n"
+    provider.delete(made.id, updated.outs or {})
+    assert path.read_text() == "A=1\n"
+
+
+def test_a_key_of_an_env_file_that_was_changed_since_is_ours(tmp_path: Path) -> None:
+    path, provider = tmp_path / ".env", EnvFileProvider()
+    path.write_text("A=1\n")
+    made = provider.create(env_file(path, A="1"))
+    updated = provider.update(made.id, made.outs or {}, env_file(path, A="2"))
+    provider.delete(made.id, updated.outs or {})
+    assert path.read_text() == ""
 
 
 def test_keys_of_an_env_file_that_is_gone_are_deleted_already(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    EnvFileProvider().delete("id", env_file(path, A="1"))
+    EnvFileProvider().delete("id", {**env_file(path, A="1"), "written": ["A"]})
     assert not path.exists()
 
 
