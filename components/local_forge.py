@@ -8,7 +8,7 @@ from components.labels import label_args
 from components.leftovers import Hooks
 from muster import compose, names
 from muster.forge import Basic
-from muster.local_forge import ALIAS, DATA_PATH, IMAGE, PORT, container_name, settings, url
+from muster.local_forge import DATA_PATH, IMAGE, PORT, container_name, settings, url
 from muster.roster import Roster
 
 
@@ -58,7 +58,7 @@ class LocalForge(pulumi.ComponentResource):
             envs=compose.lines(settings(port)),
             ports=[docker.ContainerPortArgs(internal=PORT, external=port, ip="127.0.0.1")],
             volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=DATA_PATH)],
-            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network, aliases=[ALIAS])],
+            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network)],
             labels=label_args(docker.ContainerLabelArgs, labels),
             restart="unless-stopped",
             log_driver="json-file",

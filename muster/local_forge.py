@@ -13,9 +13,6 @@ import sys
 from muster.errors import MusterError
 from muster.forge import Basic, Forge, ForgeError, Token, UnauthorizedError
 
-ALIAS = "forge"
-"""The forge's name on the project's network."""
-
 PORT = 3000
 """The port inside the container, and the first choice on this machine's loopback."""
 
@@ -43,9 +40,13 @@ def url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def internal_url() -> str:
-    """Return the forge's URL as agents see it."""
-    return f"http://{ALIAS}:{PORT}"
+def internal_url(project: str) -> str:
+    """Return the forge's URL as agents see it.
+
+    Docker resolves the container's name on the networks that it is on. An alias would be answered
+    by every forge on a network that projects share, and an agent's token be shown to any of them.
+    """
+    return f"http://{container_name(project)}:{PORT}"
 
 
 def settings(port: int) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Project:
     def internal_forge_url(self) -> str:
         """The forge, as seen from inside the containers."""
         if self.roster.muster.local_forge:
-            return local_forge.internal_url()
+            return local_forge.internal_url(self.roster.name)
         return str(self.roster.forge_url_inside)
 
     @property

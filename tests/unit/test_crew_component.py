@@ -243,7 +243,7 @@ def test_a_local_forges_container_has_exactly_these_inputs(tmp_path: Path) -> No
         ],
         "ports": [{"internal": 3000, "external": 3001, "ip": "127.0.0.1"}],
         "volumes": [{"volumeName": "demo-forge-data", "containerPath": "/var/lib/gitea"}],
-        "networksAdvanced": [{"name": "muster-demo", "aliases": ["forge"]}],
+        "networksAdvanced": [{"name": "muster-demo"}],
         "labels": LABELS,
         "restart": "unless-stopped",
         "logDriver": "json-file",
@@ -300,9 +300,11 @@ def test_a_crew_is_hired_only_after_its_local_forge_is_ready(tmp_path: Path) -> 
 
 
 def test_a_crew_with_a_local_forge_speaks_to_it(tmp_path: Path) -> None:
+    """By a name that no other project's forge answers to on a network that both join."""
     declared = crew(tmp_path, QWEN, LOCAL, forge_port=PORT)
     assert declared["BotUser dev-qwen"].inputs["forge"] == "http://127.0.0.1:3001"
-    assert "FORGE_URL=http://forge:3000" in declared["Container dev-qwen"].inputs["envs"]
+    assert "FORGE_URL=http://demo-forge:3000" in declared["Container dev-qwen"].inputs["envs"]
+    assert declared["Container forge"].inputs["name"] == "demo-forge"
 
 
 def test_no_secret_is_declared_as_a_plain_input(tmp_path: Path) -> None:

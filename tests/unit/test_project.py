@@ -129,7 +129,7 @@ def test_a_local_forge_is_at_the_configured_port_of_this_machines_loopback(
     roster(LOCAL)
     found = find(configuration)
     assert (found.forge_url, asked[0]["forge_url"]) == (url, url)
-    assert found.internal_forge_url == "http://forge:3000"
+    assert found.internal_forge_url == "http://demo-forge:3000"
 
 
 @pytest.mark.parametrize("port", ["", "0", "65536", "-1", "3000.5", "three", "³"])
