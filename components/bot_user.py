@@ -6,12 +6,9 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props
-from muster.accounts import RESTRICTIONS, STANDING, email_of, refusal, standing_of
+from muster.accounts import PURGE_VARIABLE, RESTRICTIONS, STANDING, email_of, refusal, standing_of
 from muster.credentials import new_password
 from muster.forge import ForgeError, User
-
-PURGE_VARIABLE = "MUSTER_PURGE"
-"""Bot users, comma-separated, that a delete removes with all their issues and pull requests."""
 
 
 class BotUserProvider(ForgeProvider):

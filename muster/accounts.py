@@ -24,6 +24,9 @@ RESTRICTIONS: dict[str, Any] = {
 STANDING = {"active": True, "is_admin": False, "prohibit_login": False, "restricted": True}
 """The part of it that the forge reports, by which drift is found."""
 
+PURGE_VARIABLE = "MUSTER_PURGE"
+"""Bot users, comma-separated, that firing removes with all their issues and pull requests."""
+
 _MARK = "muster:"
 
 
@@ -55,8 +58,10 @@ def refusal(user: User, *, mark: str, adopt: bool) -> str | None:
     if user.login_name.startswith(_MARK):
         other = user.login_name.removeprefix(_MARK)
         return (
-            f"bot user {name} belongs to another agent ({other}): "
-            "choose another forge_user, or fire that agent and have its account purged"
+            f"bot user {name} belongs to another agent ({other}), and no account is handed on: "
+            "if the stack, the project or the agent was renamed, take the old name back; "
+            f"else choose another forge_user, or fire that agent with {PURGE_VARIABLE}={name}, "
+            "which frees the name and removes all that it opened"
         )
     if user.is_admin:
         return f"user {name} is an administrator of the forge: choose another forge_user"
