@@ -23,7 +23,8 @@ from muster.forge import (
 class AccessTokenProvider(ForgeProvider):
     """Mints, proves, watches and revokes access tokens; never changes one in place."""
 
-    replace_on = ("forge", "user")
+    replace_on = ("user",)
+    update_on = ("forge",)  # recorded only: the token is the same at the forge's new address
 
     def create(self, props: Props) -> CreateResult:
         """Mint a token, or take the one that was given; prove it either way.
@@ -47,7 +48,7 @@ class AccessTokenProvider(ForgeProvider):
         minting = self.minting_forge(props)
         minted = minting.mint_token(props["user"], new_token_name(), props["scopes"])
         try:
-            Forge(props["forge"], Token(str(minted.secret))).whoami()
+            Forge(self.address(props), Token(str(minted.secret))).whoami()
         except ForgeError as error:
             minting.revoke_token(props["user"], minted.id)
             raise _unusable(
@@ -65,7 +66,7 @@ class AccessTokenProvider(ForgeProvider):
             f"have one minted: remove muster:given of {user}'s agent from the stack's configuration"
         )
         try:
-            owner = Forge(props["forge"], Token(secret)).whoami().login
+            owner = Forge(self.address(props), Token(secret)).whoami().login
         except ForgeError as error:
             message = f"the token that was given for {user} does not work: {error.message}"
             raise _unusable(error, f"{message}. {way_on}") from None
@@ -110,7 +111,7 @@ class AccessTokenProvider(ForgeProvider):
     def delete(self, _id: str, props: Props) -> None:
         """Revoke the token, unless its own secret shows that it is gone already."""
         try:
-            Forge(props["forge"], Token(props["token"])).whoami()
+            Forge(self.address(props), Token(props["token"])).whoami()
         except UnauthorizedError:
             return
         except ForgeError as error:

@@ -13,8 +13,8 @@ from muster.credentials import is_older_than, new_password, timestamp
 class BotPasswordProvider(ForgeProvider):
     """Sets passwords; there is nothing to delete, since the next one supersedes it."""
 
-    replace_on = ("forge", "user")
-    update_on = ("mark",)  # recorded only: `BotUser` sets it, and the password stays
+    replace_on = ("user",)
+    update_on = ("forge", "mark")  # recorded only: `BotUser` sees to them, the password stays
 
     def create(self, props: Props) -> CreateResult:
         """Set a password, and in the same call the restrictions of every bot user."""

@@ -1,22 +1,53 @@
 """The agent's account at the forge."""
 
 import os
+from collections.abc import Mapping
 
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from components.provider import ForgeProvider, Props
+from components.provider import ForgeProvider, Props, differs
 from muster.accounts import PURGE_VARIABLE, RESTRICTIONS, STANDING, email_of, refusal, standing_of
 from muster.credentials import new_password
-from muster.forge import ForgeError, User
+from muster.forge import Forge, ForgeError, User
 
 
 class BotUserProvider(ForgeProvider):
     """Creates, takes back, mends and deactivates bot users."""
 
-    replace_on = ("forge", "user")
-    update_on = ("mark", "full_name")
+    replace_on = ("user",)
+    update_on = ("forge", "mark", "full_name")
     delete_before_replace = True
+
+    def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
+        """Compare the inputs; where the forge's address is another, see that the forge is not.
+
+        Raises:
+            ForgeError: at the new address is another forge.
+        """
+        if differs(olds["forge"], news["forge"]):
+            self._follow(olds, news["forge"])
+        return super().diff(id_, olds, news)
+
+    def _follow(self, olds: Props, url: str) -> None:
+        """Make sure of the account at the forge's new address.
+
+        A preview may find nobody there: a local forge gets its new port in the update.
+        """
+        if not Forge(url, None).answers():
+            return
+        user = self.forge({"forge": url}).user(olds["user"])
+        if user is None or (user.id, user.created_at) != (olds["user_id"], olds["created_at"]):
+            raise ForgeError(
+                "",
+                "",
+                None,
+                f"bot user {olds['user']} of {olds['forge']} is not at {url}, so that is another "
+                "forge, and a crew does not move between forges: fire it at the old one, by pulumi "
+                "destroy with that forge's administrator, then pulumi up hires it at the new one. "
+                "Where the old forge is gone for good, see README, When something is wrong",
+            )
+        self.has_moved(olds, url)
 
     def create(self, props: Props) -> CreateResult:
         """Create the account, or take it back where it carries this agent's mark.
@@ -45,7 +76,7 @@ class BotUserProvider(ForgeProvider):
                 raise ForgeError(error.method, error.path, error.status, reason) from None
             user = existing
             self._mend(user, props)
-        return CreateResult(user.login, _recorded(user, props))
+        return CreateResult(user.login, _outputs(user, props, STANDING))
 
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
         """Set what the account should be, whatever was done to it by hand."""
@@ -55,7 +86,7 @@ class BotUserProvider(ForgeProvider):
                 "GET", f"/users/{id_}", 404, "the bot user is gone: pulumi up --refresh"
             )
         self._mend(user, news)
-        return UpdateResult({**olds, **_recorded(user, news)})
+        return UpdateResult({**olds, **_outputs(user, news, STANDING)})
 
     def _mend(self, user: User, props: Props) -> None:
         self.forge(props).edit_user(
@@ -78,8 +109,7 @@ class BotUserProvider(ForgeProvider):
             "full_name": user.full_name,
             "adopt": props["adopt"],
         }
-        outs = {**inputs, "user_id": user.id, "standing": standing_of(user)}
-        return ReadResult(id_, outs, inputs)
+        return ReadResult(id_, _outputs(user, inputs, standing_of(user)), inputs)
 
     def drift(self, olds: Props) -> bool:
         """Tell whether the account is barred, or has rights that a bot user must not have."""
@@ -105,19 +135,21 @@ class BotUserProvider(ForgeProvider):
         )
 
 
-def _recorded(user: User, props: Props) -> Props:
-    return {**props, "user_id": user.id, "standing": STANDING}
+def _outputs(user: User, inputs: Props, standing: Mapping[str, bool]) -> Props:
+    """Return what is recorded of an account; id and birth tell it from every other forge's."""
+    return {**inputs, "user_id": user.id, "created_at": user.created_at, "standing": standing}
 
 
 class BotUser(Resource, module="forgejo", name="BotUser"):
     """A Forgejo account that belongs to one agent.
 
-    Replaced when the name or the forge changes; deleting it deactivates the account.
+    Replaced when the name changes; deleting it deactivates the account.
     """
 
     user: pulumi.Output[str]
     mark: pulumi.Output[str]
     user_id: pulumi.Output[int]
+    created_at: pulumi.Output[str]
     standing: pulumi.Output[dict[str, bool]]
 
     def __init__(
@@ -152,6 +184,7 @@ class BotUser(Resource, module="forgejo", name="BotUser"):
                 "full_name": full_name,
                 "adopt": adopt,
                 "user_id": None,
+                "created_at": None,
                 "standing": None,
             },
             pulumi.ResourceOptions.merge(pulumi.ResourceOptions(delete_before_replace=True), opts),

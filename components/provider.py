@@ -64,8 +64,26 @@ class Provider(ResourceProvider):
         return []
 
 
+_moved: dict[str, str] = {}
+"""Where this run has found forges: by the address that the state names, the one of today."""
+
+
 class ForgeProvider(Provider):
-    """A provider of a resource at a forge, whose URL is the input `forge`."""
+    """A provider of a resource at a forge, whose URL is the input `forge`.
+
+    A forge may get another address. `BotUser`, on which all else hangs, makes sure that it is the
+    same forge; the others then have nothing to do but to record it. What is deleted in the same
+    update is known by the old address only, so each call goes through `address`.
+    """
+
+    def address(self, props: Props) -> str:
+        """Return where the resource's forge is, as far as this run knows."""
+        recorded: str = props["forge"]
+        return _moved.get(recorded, recorded)
+
+    def has_moved(self, props: Props, url: str) -> None:
+        """Remember that the resource's forge is to be found at another address."""
+        _moved[props["forge"]] = url
 
     def administrator(self) -> Administrator:
         """Return the administrator's credentials, of the environment or else of the stack.
@@ -77,12 +95,12 @@ class ForgeProvider(Provider):
 
     def forge(self, props: Props) -> Forge:
         """Return a client that speaks to the forge as its administrator."""
-        return _client(props["forge"], self.administrator())
+        return _client(self.address(props), self.administrator())
 
     def minting_forge(self, props: Props) -> Forge:
         """Return a client that may list, mint and revoke the bot user's tokens."""
-        bot = Basic(props["user"], props["password"])
-        return Forge(props["forge"], minting_auth(props["forge"], self.administrator(), bot))
+        url, bot = self.address(props), Basic(props["user"], props["password"])
+        return Forge(url, minting_auth(url, self.administrator(), bot))
 
     def account(self, props: Props) -> User | None:
         """Return the bot user's account; None where it is gone, or by now somebody else's.

@@ -14,8 +14,8 @@ PERMISSION = "write"
 class RepositoryAccessProvider(ForgeProvider):
     """Makes bot users collaborators, and removes them."""
 
-    replace_on = ("forge", "repository", "user")
-    update_on = ("permission", "mark")
+    replace_on = ("repository", "user")
+    update_on = ("forge", "permission", "mark")
     delete_before_replace = True
 
     def create(self, props: Props) -> CreateResult:

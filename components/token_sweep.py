@@ -19,8 +19,8 @@ class TokenSweepProvider(ForgeProvider):
     and on destroy before everything else, while the password is still the current one.
     """
 
-    replace_on = ("forge", "user")
-    update_on = ("kept", "password", "mark")
+    replace_on = ("user",)
+    update_on = ("forge", "kept", "password", "mark")
 
     def create(self, props: Props) -> CreateResult:
         """Revoke what is not kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def normalise_scopes(scopes: Iterable[str]) -> frozenset[str]:
     return frozenset(granted)
 
 
+def _in_utc(time: str) -> str:
+    """Return a time, which a forge tells in its own zone, as everybody would."""
+    return datetime.fromisoformat(time).astimezone(UTC).isoformat()
+
+
 @dataclass(frozen=True)
 class User:
     """An account. What only administrators may see is empty for others."""
@@ -51,6 +57,7 @@ class User:
     source_id: int
     full_name: str
     email: str
+    created_at: str
     active: bool
     is_admin: bool
     prohibit_login: bool
@@ -66,6 +73,7 @@ class User:
             source_id=told.get("source_id", 0),
             full_name=told.get("full_name", ""),
             email=told.get("email", ""),
+            created_at=_in_utc(told["created"]),
             active=told.get("active", False),
             is_admin=told.get("is_admin", False),
             prohibit_login=told.get("prohibit_login", False),

@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 
-from asking import process_arguments, wait_until
+from asking import api_status, process_arguments, wait_until
 from workplace import Workplace
 
 from muster.credentials import new_password
@@ -95,6 +95,13 @@ def test_a_stack_with_a_forge_of_its_own_works_and_leaves_nothing(workplace: Wor
 
     wait_until(works)
     assert place.preview() == {}
+
+    token, port = place.token("dev-qwen"), _free_port()
+    place.pulumi("config", "set", "muster:forgePort", str(port))
+    assert "BotUser dev-qwen" in place.preview()["update"]
+    place.up()
+    assert place.token("dev-qwen") == token
+    assert api_status(f"http://127.0.0.1:{port}", token) == 200
 
     # Refreshing and destroying run no program: the credentials come from the configuration.
     place.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")

@@ -17,6 +17,7 @@ OURS = User(
     source_id=0,
     full_name="",
     email="",
+    created_at="2026-01-02T03:04:05+00:00",
     active=True,
     is_admin=False,
     prohibit_login=False,

@@ -31,7 +31,7 @@ BOT = Basic("bot", "Bots-0wn-Pass")
 
 
 def told_user(name: str = "bot", **more: object) -> dict[str, Any]:
-    return {"id": 7, "login": name, **more}
+    return {"id": 7, "login": name, "created": "2026-01-02T04:04:05+01:00", **more}
 
 
 def told_token(number: int, name: str, **more: object) -> dict[str, Any]:

@@ -63,7 +63,8 @@ REPOSITORY = {
 
 
 def _told(name: str, mark: str, **more: object) -> dict[str, Any]:
-    return {"id": 7, "login": name, "login_name": mark, **more}
+    born = "2026-01-02T04:04:05+01:00"
+    return {"id": 7, "login": name, "login_name": mark, "created": born, **more}
 
 
 def _page(request: Request, everything: list[dict[str, Any]]) -> Answer:

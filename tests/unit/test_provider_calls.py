@@ -41,6 +41,7 @@ class Accounts:
             "login_name": MARK,
             "source_id": 0,
             "full_name": FULL_NAME,
+            "created": "2026-01-02T04:04:05+01:00",
             "active": True,
             "restricted": True,
         }
@@ -51,7 +52,8 @@ class Accounts:
         if self.status != 200:
             return Answer(self.status, {"message": "as scripted"})
         below = request.path.removeprefix("/api/v1")
-        if self.user is None:
+        found = {"version": "11.0.4"} if below == "/version" else self.user
+        if found is None:
             return Answer(404, {"message": "not found"})
         if (request.method, below) == ("POST", "/admin/users"):
             return Answer(422, {"message": "user already exists"})
@@ -59,7 +61,7 @@ class Accounts:
             return Answer(200 if self.tokens else 401, self.user)
         if "/tokens" in below:
             return self._of_tokens(request, below)
-        return Answer(200, self.user)
+        return Answer(200, found)
 
     def _of_tokens(self, request: Request, below: str) -> Answer:
         if request.method == "POST":
@@ -93,6 +95,7 @@ def server(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
     monkeypatch.delenv("FORGE_ADMIN_PAT", raising=False)
     # There is no engine with which the tests' process could end.
     monkeypatch.setattr(shared, "_end_with_the_engine", lambda: None)
+    monkeypatch.setattr(shared, "_moved", {})
     with serving(accounts) as started:
         yield started
 
@@ -274,3 +277,61 @@ def test_firing_an_account_that_is_gone_is_fine(server: Server, accounts: Accoun
     accounts.user = None
     configured(BotUserProvider()).delete(USER, inputs(server))
     assert [request.method for request in server.requests] == ["GET"]
+
+
+GONE = "http://127.0.0.1:9"
+
+
+def hired(server: Server, **more: object) -> Props:
+    """Return what is recorded of the account, from when its forge had another address."""
+    made = configured(BotUserProvider()).create(inputs(server)).outs
+    server.requests.clear()
+    return {**made, "forge": GONE, **more}
+
+
+def test_an_account_that_is_at_the_forges_new_address_is_updated(server: Server) -> None:
+    result = configured(BotUserProvider()).diff(USER, hired(server), inputs(server))
+    assert (result.changes, result.replaces) == (True, [])
+
+
+def test_what_is_deleted_while_a_forge_moves_is_deleted_at_its_new_address(
+    server: Server, accounts: Accounts
+) -> None:
+    """The old token of an agent that rotates, or all of an agent that is fired."""
+    configured(BotUserProvider()).diff(USER, hired(server), inputs(server))
+    old = {**of_token(server), "forge": GONE, "kept": 8}
+    configured(AccessTokenProvider()).delete("id", old)
+    assert accounts.names() == ["muster-bb", "by-hand"]
+    configured(TokenSweepProvider()).delete("id", old)
+    assert accounts.names() == ["by-hand"]
+    configured(BotUserProvider()).delete(USER, old)
+    assert server.requests[-1].json["prohibit_login"] is True
+
+
+@pytest.mark.parametrize("account", [None, {"id": 4}, {"created": "2026-01-02T03:04:06Z"}])
+def test_a_forge_without_the_very_account_is_another_and_refused(
+    server: Server, accounts: Accounts, account: Props | None
+) -> None:
+    olds = hired(server)
+    accounts.user = None if account is None else {**(accounts.user or {}), **account}
+    with pytest.raises(ForgeError, match="that is another forge, and a crew does not move"):
+        configured(BotUserProvider()).diff(USER, olds, inputs(server))
+    assert {request.method for request in server.requests} == {"GET"}
+
+
+def test_a_forge_that_tells_times_in_another_zone_is_the_same(
+    server: Server, accounts: Accounts
+) -> None:
+    olds = hired(server)
+    assert accounts.user is not None
+    accounts.user["created"] = "2026-01-02T03:04:05Z"
+    assert configured(BotUserProvider()).diff(USER, olds, inputs(server)).changes
+
+
+def test_an_address_where_nobody_is_yet_is_taken_for_the_forges_in_a_preview(
+    server: Server,
+) -> None:
+    """A local forge moves to its new port in the update, before its bot users do."""
+    olds = hired(server, forge=server.url)
+    result = configured(BotUserProvider()).diff(USER, olds, {**olds, "forge": GONE})
+    assert (result.changes, result.replaces, server.asked()) == (True, [], [])

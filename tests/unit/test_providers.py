@@ -65,7 +65,7 @@ CLAIM: Props = {
 ENV_FILE: Props = {"path": ".env", "values": {"FORGE_TOKEN_X": "t"}}
 COMPOSE_FILE: Props = {"path": "stacks/live.compose.yaml", "text": "name: muster-demo\n"}
 
-MADE_USER: Props = {"user_id": 3, "standing": STANDING}
+MADE_USER: Props = {"user_id": 3, "created_at": NOW.isoformat(), "standing": STANDING}
 MADE_PASSWORD: Props = {"password": "p", "issued_at": NOW.isoformat()}
 MADE_TOKEN: Props = {
     "token": SECRET,
@@ -120,22 +120,25 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
     ("provider", "inputs", "made", "changed", "outcome"),
     [
         (*ALL[0], {"user": "other"}, (True, ["user"])),
-        (*ALL[0], {"forge": "https://other"}, (True, ["forge"])),
         (*ALL[0], {"mark": "muster:live/renamed/dev-qwen"}, (True, [])),
         (*ALL[0], {"full_name": "another"}, (True, [])),
         (*ALL[0], {"adopt": True}, (False, [])),
         (*ALL[1], {"user": "other"}, (True, ["user"])),
+        (*ALL[1], {"forge": "https://moved"}, (True, [])),
         (*ALL[1], {"mark": "muster:live/renamed/dev-qwen"}, (True, [])),
         (*ALL[1], {"max_age_days": 90}, (False, [])),
         (*ALL[2], {"user": "other"}, (True, ["user"])),
+        (*ALL[2], {"forge": "https://moved"}, (True, [])),
         (*ALL[2], {"scopes": ["read:user"]}, (True, ["scopes"])),
         (*ALL[2], {"password": "new"}, (False, [])),
         (*ALL[2], {"max_age_days": 90}, (False, [])),
         (*ALL[3], {"repository": "acme/other"}, (True, ["repository"])),
         (*ALL[3], {"user": "other"}, (True, ["user"])),
+        (*ALL[3], {"forge": "https://moved"}, (True, [])),
         (*ALL[4], {"kept": 8}, (True, [])),
         (*ALL[4], {"password": "new"}, (True, [])),
         (*ALL[4], {"user": "other"}, (True, ["user"])),
+        (*ALL[4], {"forge": "https://moved"}, (True, [])),
         (*ALL[5], {"path": "other.env"}, (True, ["path"])),
         (*ALL[5], {"values": {"FORGE_TOKEN_X": "u"}}, (True, [])),
         (*ALL[6], {"path": "other.yaml"}, (True, ["path"])),
