@@ -1,0 +1,119 @@
+"""`make up` and `make down`: the README's first screen, in a copy of the project's files."""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from workplace import ROOT
+
+from muster.forge import Basic, Forge
+
+_THEIRS = re.compile(r"PULUMI_(BACKEND_URL|STACK)$|MAKE|MFLAGS$")
+"""The variables of the user's own stacks, and of the make that runs the tests."""
+
+
+class Demo:
+    """A demo of its own beside the one that may be up on this machine.
+
+    Its environment is that of the tests, so set-up is left out.
+    """
+
+    def __init__(self, folder: Path, client: docker.DockerClient) -> None:
+        self.folder, self.client, self.name = folder, client, f"t{secrets.token_hex(3)}"
+        tracked = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for file in filter(None, tracked.stdout.split("\0")):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, folder / file)
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        (folder / ".muster" / "state").mkdir(parents=True)
+        roster = folder / "stacks" / "demo.toml"
+        roster.write_text(roster.read_text().replace('name = "demo"', f'name = "{self.name}"'))
+
+    def make(self, target: str) -> str:
+        return self.run("make", "--old-file=setup", target)
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={name: value for name, value in os.environ.items() if not _THEIRS.match(name)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def files(self) -> dict[str, bytes]:
+        """Return all files, but for what Pulumi and Python keep for themselves."""
+        return {
+            str(file.relative_to(self.folder)): file.read_bytes()
+            for file in self.folder.rglob("*")
+            if file.is_file() and not {".muster", ".venv", "__pycache__"} & {*file.parts}
+        }
+
+    def containers(self) -> list[Any]:
+        return list(self.client.containers.list(all=True, filters=self._mine))
+
+    def volumes_and_networks(self) -> list[Any]:
+        client = self.client
+        return [
+            *client.volumes.list(filters=self._mine),
+            *client.networks.list(filters=self._mine),
+        ]
+
+    def running(self) -> dict[str, str]:
+        """Return since when each container runs, by its name."""
+        states = {container.name: container.attrs["State"] for container in self.containers()}
+        return {name: state["StartedAt"] for name, state in states.items() if state["Running"]}
+
+    @property
+    def _mine(self) -> dict[str, Any]:
+        return {"label": f"muster.project={self.name}"}
+
+
+@pytest.fixture
+def demo(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[Demo]:
+    made = Demo(tmp_path, docker_client)
+    yield made
+    for container in made.containers():
+        container.remove(force=True)
+    for left in made.volumes_and_networks():
+        left.remove()
+
+
+def test_the_demo_comes_up_says_where_to_look_and_goes_down_without_a_rest(demo: Demo) -> None:
+    before = demo.files()
+
+    printed = demo.make("up")
+    agents = {f"{demo.name}-agents-{agent}" for agent in ("dev-qwen", "review-qwen")}
+    assert demo.running().keys() == {*agents, f"{demo.name}-forge"}
+    table = [re.split("  +", line) for line in printed.splitlines()]
+    for agent, role in (("dev-qwen", "dev"), ("review-qwen", "review")):
+        assert [agent, agent, role, f"{demo.name}-agents-{agent}"] in table
+    told = dict(re.findall(r"^([A-Z][a-z ]+): +(.*)$", printed, re.MULTILINE))
+    url, _, administrator = told["The forge"].partition(", administrator ")
+    password = demo.run("sh", "-c", told["Password"]).strip()
+    assert Forge(url, Basic(administrator, password)).whoami().is_admin
+    assert told["At work"].removeprefix("docker logs --follow ") in agents
+
+    running = demo.running()
+    again = demo.make("up")
+    assert re.search(r"^Resources:\n +\d+ unchanged\n\n", again, re.MULTILINE)
+    assert again.endswith(printed[printed.index("\nAGENT ") :])
+    assert demo.running() == running
+
+    demo.make("down")
+    assert (demo.containers(), demo.volumes_and_networks()) == ([], [])
+    assert demo.files() == before
+    assert demo.make("down") == "The demo is not up.\n"
