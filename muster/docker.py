@@ -102,6 +102,15 @@ def container_labels(client: docker.DockerClient, name: str) -> dict[str, str] |
         return None
 
 
+def published_ports(client: docker.DockerClient, name: str) -> set[int]:
+    """Return this machine's ports that the container of that name has while it runs."""
+    try:
+        bound = client.containers.get(name).attrs["HostConfig"]["PortBindings"] or {}
+    except docker.errors.NotFound:
+        return set()
+    return {int(binding["HostPort"]) for bindings in bound.values() for binding in bindings}
+
+
 def containers_of(client: docker.DockerClient, stack: str) -> dict[str, Container]:
     """Return the containers that carry a stack's label, by name, with what `inspect` says."""
     found = client.containers.list(all=True, filters={"label": f"{STACK_LABEL}={stack}"})

@@ -21,6 +21,7 @@ from muster.docker import (
     has_network,
     image_id,
     make_empty_image,
+    published_ports,
 )
 from muster.errors import MusterError
 from muster.forge import (
@@ -146,14 +147,14 @@ def _foreign_containers(client: docker.DockerClient, roster: Roster, stack: str)
 
 
 def _stranger_at_the_port(client: docker.DockerClient, roster: Roster, url: str) -> Iterator[str]:
-    """Tell of whoever answers at the local forge's port before that forge is there.
+    """Tell of whoever answers at the local forge's port before that forge has it.
 
     It may be a forge too, and must not be shown our administrator's password.
     """
     name = local_forge.container_name(roster.name)
-    if not roster.muster.local_forge or container_labels(client, name) is not None:
-        return
     address = urlsplit(url)
+    if not roster.muster.local_forge or address.port in published_ports(client, name):
+        return
     with (
         contextlib.suppress(OSError),
         socket.create_connection((address.hostname or "", address.port or 0), timeout=1),

@@ -98,6 +98,8 @@ def test_a_stack_with_a_forge_of_its_own_works_and_leaves_nothing(workplace: Wor
 
     token, port = place.token("dev-qwen"), _free_port()
     place.pulumi("config", "set", "muster:forgePort", str(port))
+    with socket.create_server(("127.0.0.1", port)):
+        assert f"port {port} of this machine is in use" in place.pulumi("preview", expect=1)
     assert "BotUser dev-qwen" in place.preview()["update"]
     place.up()
     assert place.token("dev-qwen") == token
