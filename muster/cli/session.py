@@ -157,9 +157,7 @@ class Session:
         }
 
     def change_roster(self, change: RosterChange, *, yes: bool, only_preview: bool = False) -> None:
-        """Write a changed roster, show what that means, ask, make it so.
-
-        A roster that is refused or declined is as before. One whose update fails half-way stays.
+        """Write a changed roster, show what that means, ask, make it so, and report it.
 
         Args:
             change: the roster's new text, and what goes with it.
@@ -169,12 +167,24 @@ class Session:
         Raises:
             MusterError: something is wrong; the roster is as before, or the text says what to do.
         """
+        if only_preview:
+            with roster_edit.tried(self.roster_path, change.text):
+                self.roster()
+                self.screen.report(self.outcome(self.preview(refresh=False)))
+            return
+        self.done(self.carry_out(change, yes=yes))
+
+    def carry_out(self, change: RosterChange, *, yes: bool) -> Changes:
+        """Write a changed roster, show what that means, ask, make it so.
+
+        A roster that is refused or declined is as before. One whose update fails half-way stays.
+
+        Raises:
+            MusterError: something is wrong; the roster is as before, or the text says what to do.
+        """
         with roster_edit.tried(self.roster_path, change.text) as trial:
             self.roster()  # what is wrong in it is told at once
-            planned = self.preview(refresh=False)
-            if only_preview:
-                self.screen.report(self.outcome(planned))
-                return
+            self.preview(refresh=False)
             if not yes and not self.screen.confirm(change.question):
                 raise typer.Abort
             for key in change.forget:
@@ -183,10 +193,9 @@ class Session:
                 self.engine.keep_secret(key, value)
             trial.keep()
         try:
-            changes = self.up(refresh=True)
+            return self.up(refresh=True)
         except EngineError as error:
             raise EngineError(f"{error}\n{change.ways}") from None
-        self.done(changes)
 
     def _run(self, doing: str, run: Callable[[Changes], None], *, silent: bool = False) -> Changes:
         """Run the engine, with its progress shown and Ctrl-C handed on to it.
