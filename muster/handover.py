@@ -1,0 +1,142 @@
+"""What Docker is asked while a factory's containers give way to Muster's."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+from docker.models.containers import Container
+
+from muster.errors import MusterError
+from muster.factory import Service
+
+ASIDE = "-before-muster"
+"""What is added to the name of a container that a new one needs."""
+
+PAUSE = 1.0
+"""Seconds between two looks."""
+
+_LABEL = "com.docker.compose"
+
+
+class HandoverError(MusterError):
+    """A new container does not become healthy, or Docker refuses; old containers run on."""
+
+
+def containers_of(client: docker.DockerClient, folder: Path) -> dict[str, list[Container]]:
+    """Return the containers of the compose project in a folder, by service.
+
+    Compose labels them; so they are found whatever their names and the compose file say by now.
+    """
+    found: dict[str, list[Container]] = {}
+    labelled: dict[str, str | list[str] | bool] = {"label": f"{_LABEL}.service"}
+    for each in client.containers.list(all=True, filters=labelled, ignore_removed=True):
+        if Path(each.labels.get(f"{_LABEL}.project.working_dir", "/")).resolve() == folder:
+            found.setdefault(each.labels[f"{_LABEL}.service"], []).append(each)
+    return found
+
+
+def service_of(container: Container) -> Service:
+    """Return what a container tells of its service."""
+    attributes: dict[str, Any] = container.attrs
+    variables = (each.partition("=") for each in attributes["Config"]["Env"] or [])
+    return Service(
+        networks=tuple(attributes["NetworkSettings"]["Networks"]),
+        volumes=tuple(each["Name"] for each in attributes["Mounts"] if each["Type"] == "volume"),
+        environment={name: value for name, _, value in variables},
+    )
+
+
+@contextmanager
+def set_aside(client: docker.DockerClient, old: Collection[Container]) -> Iterator[list[str]]:
+    """Give containers other names, by which compose knows them as well, while they run on.
+
+    A factory calls its containers `disinto-agents-<name>`, and so does Muster in a project of the
+    name disinto. Where no new container took a name in the end, the old one has it back.
+
+    Yields:
+        The names that are free now.
+    """
+    names = {str(each.id): str(each.name) for each in old}
+    try:
+        for each in old:
+            each.rename(f"{each.name}{ASIDE}")
+        yield list(names.values())
+    finally:
+        for key, name in names.items():
+            _name_back(client, key, name)
+
+
+def _name_back(client: docker.DockerClient, container: str, name: str) -> None:
+    try:
+        found = client.containers.get(container)
+    except docker.errors.NotFound:
+        return
+    if found.name != name and not client.containers.list(all=True, filters={"name": f"^/{name}$"}):
+        found.rename(name)
+
+
+def until_healthy(
+    client: docker.DockerClient, containers: Mapping[str, str], seconds: float
+) -> Iterator[str]:
+    """Wait for containers, and tell each one's agent once it is healthy.
+
+    A container whose image has no health check counts as healthy while it runs.
+
+    Args:
+        client: the engine.
+        containers: the containers' names by agent.
+        seconds: how long that may take altogether.
+
+    Raises:
+        HandoverError: a container is unhealthy, or the time is over.
+    """
+    waiting = dict(containers)
+    limit = time.monotonic() + seconds
+    while waiting:
+        for agent, name in list(waiting.items()):
+            state = _state(client, name)
+            health = state.get("Health") or {}
+            status = health.get("Status") or ("healthy" if state.get("Running") else "")
+            if status == "healthy":
+                del waiting[agent]
+                yield agent
+            elif status == "unhealthy" or time.monotonic() > limit:
+                said = ([each["Output"].strip() for each in health.get("Log") or []] or [""])[-1]
+                raise HandoverError(
+                    f"{agent}: its new container {name} is not healthy: "
+                    f"{said or status or state.get('Status', 'it is gone')}"
+                )
+        if waiting:
+            time.sleep(PAUSE)
+
+
+def _state(client: docker.DockerClient, name: str) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = client.containers.get(name).attrs["State"]
+    except docker.errors.NotFound:
+        return {}
+    return state
+
+
+def remove(container: Container) -> str:
+    """Stop and remove a container, or find that it is gone; its volumes stay.
+
+    Returns:
+        Its name.
+
+    Raises:
+        HandoverError: Docker refuses.
+    """
+    try:
+        container.reload()
+        container.stop()
+        container.remove()
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        raise HandoverError(f"container {container.name}: {error.explanation}") from None
+    return str(container.name)
