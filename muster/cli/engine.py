@@ -152,6 +152,10 @@ class Engine:
         """Make the stack; which one is selected stays as it is, unless there is none yet."""
         self._run("stack", "init", "--no-select")
 
+    def remove_stack(self) -> None:
+        """Remove the stack, which has to be empty, with its configuration."""
+        self._run("stack", "rm", "--yes")
+
     def preview(self, on_event: OnEvent, *, refresh: bool, destroy: bool = False) -> None:
         """Look at what an update, or the end of the stack, would do."""
         with self._explained():
