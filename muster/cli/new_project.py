@@ -8,6 +8,9 @@ from muster import roster, roster_edit
 from muster.cli.place import STACKS
 from muster.errors import MusterError
 
+SCHEMA = "#:schema ../muster/roster.schema.json"
+"""The line by which editors find the roster's schema."""
+
 
 def write_roster(folder: Path, project: str, repo: str, forge_url: str) -> Path:
     """Write a roster without agents.
@@ -22,11 +25,10 @@ def write_roster(folder: Path, project: str, repo: str, forge_url: str) -> Path:
     if path.exists():
         raise MusterError(f"{path.relative_to(folder)} exists: edit it, or choose another name")
     document = tomlkit.document()
-    document.add(tomlkit.comment(":schema ../muster/roster.schema.json"))
     document.update({"name": project, "repo": repo, "forge_url": forge_url})
     if Path(project).name != project:
         raise MusterError(f'"{project}" is no name of a project; write one such as "acme"')
-    roster_edit.write(path, tomlkit.dumps(document))
+    roster_edit.write(path, f"{SCHEMA}\n{tomlkit.dumps(document)}")
     try:
         roster.load(path)
     except MusterError:
