@@ -12,7 +12,7 @@ from muster.forge.errors import (
     NotFoundError,
     UnauthorizedError,
 )
-from muster.forge.minting import minting_auth
+from muster.forge.minting import minting_auth, minting_way
 from muster.forge.records import AccessToken, Repository, User, normalise_scopes
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "UnauthorizedError",
     "User",
     "minting_auth",
+    "minting_way",
     "normalise_scopes",
 ]

@@ -6,6 +6,7 @@ They are the same in Forgejo and Gitea unless a version is given.
 from __future__ import annotations
 
 import contextlib
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from muster.forge.transport import PATIENCE, TIMEOUT, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
 R = TypeVar("R")
 
@@ -80,6 +82,18 @@ class Forge:
         except ForgeError:
             return False
         return True
+
+    def clock(self) -> datetime:
+        """Return the time at the forge, to the second: HTTP's `Date` (RFC 9110, 6.6.1).
+
+        Raises:
+            ForgeError: It tells no time.
+        """
+        told = self._http.header("/version", "Date")
+        try:
+            return parsedate_to_datetime(told)
+        except ValueError:
+            raise ForgeError("GET", "/version", None, "the answer has no date") from None
 
     def wait_until_ready(self, seconds: float) -> None:
         """Wait until the forge answers; whether it takes our credentials is another question.

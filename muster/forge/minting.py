@@ -38,6 +38,22 @@ def minting_auth(url: str, administrator: Administrator, bot: Basic) -> Basic | 
     return _administrators_way(url, administrator) or bot
 
 
+def minting_way(url: str, administrator: Administrator) -> str:
+    """Say whose credentials mint and revoke tokens at this forge.
+
+    Raises:
+        ForgeError: The forge does not answer, or does not take the credentials at all.
+    """
+    auth = _administrators_way(url, administrator)
+    if auth is None:
+        return "each bot user's own password"
+    if isinstance(auth, Token):
+        return "the administrator's PAT, at the administrators' path"
+    if auth == administrator.basic:
+        return "the administrator's password"
+    return "the administrator's PAT, as a password"
+
+
 def _administrators_way(url: str, administrator: Administrator) -> Basic | Token | None:
     with _one_at_a_time:
         return _asked(url, administrator)

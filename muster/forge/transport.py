@@ -66,6 +66,11 @@ class Transport:
         """GET."""
         return self._repeatedly(lambda: self._send("GET", path, read, params=params))
 
+    def header(self, path: str, name: str) -> str:
+        """Return a header of a GET's answer, empty where there is none."""
+        answer = self._repeatedly(lambda: self._answer("GET", path))
+        return str(answer.headers.get(name, ""))
+
     def change(self, method: str, path: str, **content: Any) -> None:  # noqa: ANN401 - JSON
         """PUT, PATCH or DELETE, all of which may be repeated.
 

@@ -21,6 +21,7 @@ from muster.forge import (
     Token,
     UnauthorizedError,
     minting_auth,
+    minting_way,
     normalise_scopes,
 )
 
@@ -746,6 +747,20 @@ def test_an_administrators_password_alone_mints() -> None:
 def test_the_bots_own_password_mints_where_nothing_else_does(administrator: Administrator) -> None:
     with serving(MintingForge(second_factor=True)) as server:
         assert minting_auth(server.url, administrator, BOT) == BOT
+
+
+@pytest.mark.parametrize(
+    ("forge", "way"),
+    [
+        (MintingForge(pat_as_password=True), "the administrator's PAT, as a password"),
+        (MintingForge(administrators_path=True), "the administrator's PAT, at the admin"),
+        (MintingForge(), "the administrator's password"),
+        (MintingForge(second_factor=True), "each bot user's own password"),
+    ],
+)
+def test_the_way_of_minting_is_told_in_words(forge: MintingForge, way: str) -> None:
+    with serving(forge) as server:
+        assert minting_way(server.url, Administrator("root", PASSWORD, SECRET)).startswith(way)
 
 
 def test_asking_how_to_mint_happens_once_for_all_threads_and_changes_nothing() -> None:
