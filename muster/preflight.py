@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import docker
@@ -33,8 +34,10 @@ from muster.forge import (
     User,
 )
 from muster.names import STACK_LABEL, container_name
-from muster.roster import Roster, problem
-from muster.toml_file import Place
+from muster.roster import Problem, Roster, problem
+
+if TYPE_CHECKING:
+    from muster.toml_file import Place
 
 PATIENCE = 5.0
 """Seconds for which a forge that does not answer is asked again: somebody waits to be told."""
@@ -67,7 +70,7 @@ def inspect(
     Raises:
         PreflightError: with every problem that was found.
     """
-    problems = list(_missing_keys(roster, anthropic_api_key))
+    problems: list[str | Problem] = list(missing_keys(roster, anthropic_api_key))
     if roster.muster.local_forge and administrator.basic is None:
         problems.append(
             "a local forge needs an administrator's name and password: "
@@ -80,21 +83,22 @@ def inspect(
             images, missing = _images(client, roster)
             problems += missing
             make_empty_image(client)
-            problems += _missing_network(client, roster)
-            problems += _foreign_containers(client, roster, stack)
+            problems += missing_network(client, roster)
+            problems += foreign_containers(client, roster, stack)
             stranger = list(_stranger_at_the_port(client, roster, forge_url))
     except DockerError as error:
         problems.append(str(error))
     problems += stranger or _forge_problems(roster, stack, forge_url, administrator)
     if problems:
-        raise PreflightError(problems)
+        raise PreflightError([str(each) for each in problems])
     return images
 
 
-def _missing_keys(roster: Roster, anthropic_api_key: str | None) -> Iterator[str]:
+def missing_keys(roster: Roster, anthropic_api_key: str | None) -> Iterator[Problem]:
+    """Tell of agents that use the Anthropic API while there is no key for it."""
     for agent in roster.agents.values():
         if agent.base_url is None and not anthropic_api_key:
-            yield _told(
+            yield problem(
                 roster,
                 ("agents", agent.name, "base_url"),
                 "without one the agent uses the Anthropic API, and there is no key for it: set "
@@ -103,33 +107,37 @@ def _missing_keys(roster: Roster, anthropic_api_key: str | None) -> Iterator[str
             )
 
 
-def _images(client: docker.DockerClient, roster: Roster) -> tuple[dict[str, str], list[str]]:
+def _images(client: docker.DockerClient, roster: Roster) -> tuple[dict[str, str], list[Problem]]:
     wanted: dict[str, Place] = {
         agent.image: ("agents", agent.name, "image") for agent in roster.agents.values()
     }
     if roster.muster.local_forge:
         wanted[local_forge.IMAGE] = ("muster", "local_forge")
     found: dict[str, str] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for image, place in sorted(wanted.items()):
         try:
             found[image] = image_id(client, image)
         except DockerError as error:
-            problems.append(_told(roster, place, str(error)))
+            problems.append(problem(roster, place, str(error)))
     return found, problems
 
 
-def _missing_network(client: docker.DockerClient, roster: Roster) -> Iterator[str]:
+def missing_network(client: docker.DockerClient, roster: Roster) -> Iterator[Problem]:
+    """Tell of a network that the roster names and Docker does not have."""
     name = roster.muster.network
     if name is not None and not has_network(client, name):
-        yield _told(
+        yield problem(
             roster,
             ("muster", "network"),
             f"there is no Docker network {name}: create it, or leave network out to have one made",
         )
 
 
-def _foreign_containers(client: docker.DockerClient, roster: Roster, stack: str) -> Iterator[str]:
+def foreign_containers(
+    client: docker.DockerClient, roster: Roster, stack: str
+) -> Iterator[Problem]:
+    """Tell of containers under the crew's names that are not this stack's."""
     places: dict[str, Place] = {
         container_name(roster.name, agent): ("agents", agent) for agent in roster.agents
     }
@@ -138,7 +146,7 @@ def _foreign_containers(client: docker.DockerClient, roster: Roster, stack: str)
     for name, place in places.items():
         labels = container_labels(client, name)
         if labels is not None and labels.get(STACK_LABEL) != stack:
-            yield _told(
+            yield problem(
                 roster,
                 place,
                 f"a container named {name} exists and is not this stack's: "
@@ -167,19 +175,19 @@ def _stranger_at_the_port(client: docker.DockerClient, roster: Roster, url: str)
 
 def _forge_problems(
     roster: Roster, stack: str, url: str, administrator: Administrator
-) -> Iterator[str]:
+) -> Iterator[str | Problem]:
     if roster.muster.local_forge and not Forge(url, None).answers():
         return  # it does not exist yet: what cannot be asked yet is not asked
     forge = Forge(url, administrator.api, patience=PATIENCE)
     try:
         forge.may_administer(roster.repo)
         if not roster.muster.local_forge and forge.repository(roster.repo) is None:
-            yield _told(
+            yield problem(
                 roster,
                 ("repo",),
                 f"the forge at {url} has no repository {roster.repo}: create it, or correct repo",
             )
-        yield from _refused_accounts(forge, roster, stack)
+        yield from refused_accounts(forge, roster, stack)
     except (UnauthorizedError, ForbiddenError) as error:
         if roster.muster.local_forge and isinstance(error, UnauthorizedError):
             return  # its administrator is still to be made, or to be given this password
@@ -188,10 +196,11 @@ def _forge_problems(
             f"{error}. Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT"
         )
     except ForgeError as error:
-        yield _told(roster, ("forge_url",), str(error))
+        yield problem(roster, ("forge_url",), str(error))
 
 
-def _refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[str]:
+def refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[Problem]:
+    """Tell of accounts that exist and must not become the crew's bot users."""
     existing = _accounts(forge, [agent.forge_user for agent in roster.agents.values()])
     organizations: set[str] | None = None
     for agent in roster.agents.values():
@@ -207,7 +216,7 @@ def _refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[str]
                 f"{agent.forge_user} is an organization of the forge: choose another forge_user"
             )
         if reason:
-            yield _told(roster, ("agents", agent.name, "forge_user"), reason)
+            yield problem(roster, ("agents", agent.name, "forge_user"), reason)
 
 
 def _accounts(forge: Forge, names: list[str]) -> dict[str, User]:
@@ -220,7 +229,3 @@ def _accounts(forge: Forge, names: list[str]) -> dict[str, User]:
     if len(users) == MANY_USERS:
         users = [user for name in names if (user := forge.user(name))]
     return {user.login.lower(): user for user in users}
-
-
-def _told(roster: Roster, place: Place, message: str) -> str:
-    return str(problem(roster, place, message))

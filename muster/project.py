@@ -56,14 +56,12 @@ class Project:
     @property
     def internal_forge_url(self) -> str:
         """The forge, as seen from inside the containers."""
-        if self.roster.muster.local_forge:
-            return local_forge.internal_url(self.roster.name)
-        return str(self.roster.forge_url_inside)
+        return internal_forge_url(self.roster)
 
     @property
     def network(self) -> str:
         """The Docker network's name."""
-        return self.roster.muster.network or names.network_name(self.roster.name)
+        return network(self.roster)
 
 
 def find(
@@ -86,19 +84,36 @@ def find(
     roster = load(Path(configuration("roster") or f"stacks/{stack}.toml"))
     who = administrator.find(environment, configuration)
     key = environment.get("ANTHROPIC_API_KEY") or configuration("anthropicApiKey")
-    port = _port(configuration("forgePort"))
+    forge_port = port(configuration("forgePort"))
     given = _given(configuration("given"))
     images = preflight.inspect(
         roster,
         stack,
-        forge_url=_forge_url(roster, port),
+        forge_url=_forge_url(roster, forge_port),
         administrator=who,
         anthropic_api_key=key,
     )
-    return Project(stack, roster, who, key, port, images, given)
+    return Project(stack, roster, who, key, forge_port, images, given)
 
 
-def _port(configured: str | None) -> int:
+def internal_forge_url(roster: Roster) -> str:
+    """Return the forge's URL as seen from inside the containers."""
+    if roster.muster.local_forge:
+        return local_forge.internal_url(roster.name)
+    return str(roster.forge_url_inside)
+
+
+def network(roster: Roster) -> str:
+    """Return the name of the crew's Docker network."""
+    return roster.muster.network or names.network_name(roster.name)
+
+
+def port(configured: str | None) -> int:
+    """Return the local forge's port on this machine's loopback.
+
+    Raises:
+        PreflightError: what the stack's configuration says is no port.
+    """
     if configured is None:
         return local_forge.PORT
     if configured.isdecimal() and 0 < int(configured) <= HIGHEST_PORT:
