@@ -187,9 +187,10 @@ class Engine:
         """Remove the stack's lock, whose process is gone."""
         self._run("cancel", "--yes")
 
-    def state(self) -> dict[str, Any]:
-        """Return the stack's deployment, its secrets encrypted."""
-        exported = json.loads(self._run("stack", "export"))
+    def state(self, *, secrets: bool = False) -> dict[str, Any]:
+        """Return the stack's deployment, its secrets encrypted or in plain text."""
+        options = ["--show-secrets"] if secrets else []
+        exported = json.loads(self._run("stack", "export", *options))
         deployment: dict[str, Any] = exported["deployment"] or {}
         return deployment
 
@@ -197,6 +198,12 @@ class Engine:
         """Return the stack's configuration by key, its secrets decrypted."""
         shown = json.loads(self._run("config", "--json", "--show-secrets"))
         return {key.partition(":")[2]: each.get("value", "") for key, each in shown.items()}
+
+    def backend(self) -> str:
+        """Return the URL of where the state is kept."""
+        with self._explained():
+            told = self._pulumi.run(["whoami", "--json", "--verbose"], str(self.project), {})
+        return str(json.loads(told.stdout)["url"])
 
     def keep_secret(self, key: str, value: str) -> None:
         """Keep a secret in the stack's configuration; it goes by standard input."""

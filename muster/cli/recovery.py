@@ -1,9 +1,11 @@
 """What a killed run leaves: a lock, creates that were begun, plugins without an engine."""
 
+import json
 import os
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -12,13 +14,62 @@ import psutil
 from muster.cli.changes import Changes
 from muster.cli.engine import Engine, EngineError
 
-_LOCKED = re.compile(
-    r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<process>\d+)\) at (?P<since>\S+)"
-)
+_LOCKED = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)")
 _PLUGINS = ("pulumi-resource-", "pulumi-language-")
 _ENGINE = "pulumi"
 _ABOUT_NOW = 5.0  # seconds by which clocks of lock and process may differ
 _END_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A stack's lock.
+
+    Attributes:
+        user: who holds it.
+        host: on which machine.
+        process: by which process.
+        since: from when on, in ISO 8601.
+    """
+
+    user: str
+    host: str
+    process: int
+    since: str
+
+    def __str__(self) -> str:
+        """Say who holds it."""
+        return f"{self.user} on {self.host} (process {self.process})"
+
+    def is_stale(self) -> bool:
+        """Tell whether its process was on this machine and has ended."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            process = psutil.Process(self.process)
+            named = process.name()
+        except psutil.NoSuchProcess:
+            return True
+        since = datetime.fromisoformat(self.since).timestamp()
+        return named != _ENGINE or process.create_time() > since + _ABOUT_NOW
+
+
+def lock_of(engine: Engine) -> Lock | None:
+    """Return the stack's lock, where there is one and the state is in files.
+
+    Pulumi tells of a lock only where it is in the way.
+
+    Raises:
+        EngineError: Pulumi does not say where the state is.
+    """
+    kind, _, folder = engine.backend().partition("?")[0].partition("://")
+    if kind != "file":
+        return None
+    locks = engine.project / Path(folder).expanduser() / ".pulumi" / "locks"
+    for file in locks.glob(f"**/{engine.stack}/*.json"):
+        told = json.loads(file.read_text())
+        return Lock(told["username"], told["hostname"], told["pid"], told["timestamp"])
+    return None
 
 
 def clean_up(engine: Engine, say: Callable[[str], None]) -> None:
@@ -29,10 +80,7 @@ def clean_up(engine: Engine, say: Callable[[str], None]) -> None:
     """
     for plugin in orphans(engine.project):
         say(f"A killed run left {plugin.name()} (process {plugin.pid}) at work: ended.")
-        plugin.terminate()
-        _, alive = psutil.wait_procs([plugin], timeout=_END_SECONDS)
-        for stubborn in alive:
-            stubborn.kill()
+        end(plugin)
     pending = engine.state().get("pending_operations") or []
     if pending:
         names = ", ".join(each["resource"]["urn"].rsplit("::", 1)[-1] for each in pending)
@@ -49,31 +97,27 @@ def past_stale_lock(engine: Engine, say: Callable[[str], None], run: Callable[[]
     try:
         run()
     except EngineError as error:
-        lock = _LOCKED.search(str(error))
-        if lock is None:
+        told = _LOCKED.search(str(error))
+        if told is None:
             raise
-        if not _is_gone(lock):
+        lock = Lock(told[1], told[2], int(told[3]), told[4])
+        if not lock.is_stale():
             raise EngineError(
-                f"{lock['user']} on {lock['host']} (process {lock['process']}) has been updating "
-                f"stack {engine.stack} since {lock['since']}: wait until it is done. If that "
-                f"process is gone for good: pulumi cancel --stack {engine.stack}"
+                f"{lock} has been updating stack {engine.stack} since {lock.since}: wait until it "
+                "is done. If that process is gone for good: pulumi cancel --stack "
+                f"{engine.stack}"
             ) from None
-        say(f"A killed run (process {lock['process']}) left its lock: removed.")
+        say(f"A killed run (process {lock.process}) left its lock: removed.")
         engine.unlock()
         run()
 
 
-def _is_gone(lock: re.Match[str]) -> bool:
-    """Tell whether the process that holds a lock was on this machine and has ended."""
-    if lock["host"] != socket.gethostname():
-        return False
-    try:
-        process = psutil.Process(int(lock["process"]))
-        named = process.name()
-    except psutil.NoSuchProcess:
-        return True
-    since = datetime.fromisoformat(lock["since"]).timestamp()
-    return named != _ENGINE or process.create_time() > since + _ABOUT_NOW
+def end(plugin: psutil.Process) -> None:
+    """End a plugin; one that does not listen is killed."""
+    plugin.terminate()
+    _, alive = psutil.wait_procs([plugin], timeout=_END_SECONDS)
+    for stubborn in alive:
+        stubborn.kill()
 
 
 def orphans(project: Path) -> list[psutil.Process]:
