@@ -35,6 +35,11 @@ def mark_of(stack: str, project: str, agent: str) -> str:
     return f"{_MARK}{stack}/{project}/{agent}"
 
 
+def agent_of(mark: str) -> str:
+    """Return the agent that a mark names."""
+    return mark.rsplit("/", 1)[-1]
+
+
 def full_name_of(project: str, agent: str) -> str:
     """Return the name that people see beside the account's work."""
     return f"{agent} (agent of {project}, by Muster)"

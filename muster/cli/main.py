@@ -9,7 +9,17 @@ from typing import Annotated, NoReturn
 import typer
 from typer._completion_classes import completion_init
 
-from muster.cli.commands import adopt, fire, hire, places, rotate, running, status, updates
+from muster.cli.commands import (
+    adopt,
+    doctor,
+    fire,
+    hire,
+    places,
+    rotate,
+    running,
+    status,
+    updates,
+)
 from muster.errors import MusterError
 from toolchain.paths import ROOT
 
@@ -28,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _commands in (places, hire, fire, rotate, adopt, status, running, updates):
+for _commands in (places, hire, fire, rotate, adopt, status, doctor, running, updates):
     _commands.register(app)
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from muster.cli.changes import Change, Changes
+from muster.doctor.findings import Finding
 
 SIGNS = {
     "create": ("+", "green", "create", "created"),
@@ -24,6 +25,7 @@ SIGNS = {
     "update": ("~", "yellow", "change", "changed"),
 }
 _OTHER = ("?", "yellow", "", "")
+_SIGN_OF = {True: ("ok", None), False: ("wrong", "red"), None: ("-", "dim")}
 _WIDE = 400  # columns where no terminal wraps
 _ROWS = 12  # of the live view
 
@@ -85,6 +87,19 @@ class Screen:
             detail = f" ({', '.join(change.fields)})" if change.fields else ""
             self.say(f" {sign} {_subject(change)}: {verb or change.op}{detail}", colour)
         self.say(summary(changes) if changes.all else "Nothing to do.")
+
+    @contextmanager
+    def working(self, doing: str) -> Iterator[None]:
+        """Show in a terminal what is done meanwhile; elsewhere nothing."""
+        with self.console.status(doing):
+            yield
+
+    def finding(self, finding: Finding) -> None:
+        """Print what a check found, and below it the command that mends it."""
+        sign, colour = _SIGN_OF[finding.ok]
+        self.say(f"{sign:6}{finding.check:14}{finding.message}", colour)
+        if finding.ok is False:
+            self.say(f"{'':20}{finding.mend}")
 
     @contextmanager
     def progress(self, doing: str, *, silent: bool) -> Iterator[Changes]:

@@ -11,6 +11,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import urlsplit
@@ -36,15 +37,17 @@ class StrictForge:
     Args:
         upstream: The real forge's URL.
         strict: Whether to refuse tokens for minting; without it, calls only pass and are counted.
+        ahead: Seconds by which its clock is ahead.
 
     Attributes:
         url: The proxy's own address, on loopback.
         calls: How often each call below `/api/v1` came in, by method and path template.
     """
 
-    def __init__(self, upstream: str, *, strict: bool = True) -> None:
+    def __init__(self, upstream: str, *, strict: bool = True, ahead: float = 0) -> None:
         self.upstream = urlsplit(upstream)
         self.strict = strict
+        self.ahead = ahead
         self.calls: Counter[Call] = Counter()
         self._lock = threading.Lock()
         self._drops: Counter[Call] = Counter()
@@ -164,7 +167,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_back(self, answer: http.client.HTTPResponse) -> None:
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
-            if name.lower() not in _OF_THE_CONNECTION:
+            if name.lower() == "date":
+                forge: StrictForge = self.server.forge  # type: ignore[attr-defined]
+                told = parsedate_to_datetime(value).timestamp()
+                self.send_header(name, formatdate(told + forge.ahead, usegmt=True))
+            elif name.lower() not in _OF_THE_CONNECTION:
                 self.send_header(name, value)
         chunked = answer.getheader("Content-Length") is None and self._has_body(answer.status)
         if chunked:
