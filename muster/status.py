@@ -130,7 +130,7 @@ def look(
     roster: Roster,
     stack: str,
     deployment: Mapping[str, Any],
-    forge: tuple[str, Administrator] | None,
+    forge: tuple[str, Administrator] | str,
 ) -> tuple[list[AgentStatus], list[str]]:
     """Ask state, Docker and forge how the crew does.
 
@@ -138,18 +138,20 @@ def look(
         roster: the roster.
         stack: the stack's name.
         deployment: the stack's exported state.
-        forge: the forge's URL and its administrator; None where no credentials are at hand.
+        forge: the forge's URL and its administrator, or why it is not asked.
 
     Returns:
         A row an agent, and why something could not be asked.
     """
     seen = Seen(recorded(deployment))
-    if forge is None:
-        seen.unseen.append("the forge was not asked: no credentials of its administrator")
     with ThreadPoolExecutor(_READERS) as pool:
-        asking = forge and pool.submit(_ask_forge, seen, roster, *forge)
+        asking = None
+        if isinstance(forge, str):
+            seen.unseen.append(forge)
+        else:
+            asking = pool.submit(_ask_forge, seen, roster, *forge)
         cycles = _ask_docker(seen, roster, stack, pool)
-        if asking:
+        if asking is not None:
             asking.result()
     names = [*roster.agents, *(name for name in seen.recorded if name not in roster.agents)]
     return [_status(name, roster, stack, seen, cycles.get(name)) for name in names], seen.unseen

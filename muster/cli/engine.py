@@ -26,6 +26,9 @@ from pulumi.automation.events import EngineEvent
 
 from muster.errors import MusterError
 
+_NAMESPACE = "muster:"
+"""What the keys of the stack's configuration begin with."""
+
 OnEvent = Callable[[EngineEvent], None]
 
 
@@ -195,9 +198,13 @@ class Engine:
         return deployment
 
     def configuration(self) -> dict[str, str]:
-        """Return the stack's configuration by key, its secrets decrypted."""
+        """Return what the stack's configuration says to Muster, by key, its secrets decrypted."""
         shown = json.loads(self._run("config", "--json", "--show-secrets"))
-        return {key.partition(":")[2]: each.get("value", "") for key, each in shown.items()}
+        return {
+            key.removeprefix(_NAMESPACE): each.get("value", "")
+            for key, each in shown.items()
+            if key.startswith(_NAMESPACE)
+        }
 
     def backend(self) -> str:
         """Return the URL of where the state is kept."""
@@ -207,11 +214,11 @@ class Engine:
 
     def keep_secret(self, key: str, value: str) -> None:
         """Keep a secret in the stack's configuration; it goes by standard input."""
-        self._run("config", "set", "--secret", "--path", f"muster:{key}", stdin=value)
+        self._run("config", "set", "--secret", "--path", f"{_NAMESPACE}{key}", stdin=value)
 
     def forget(self, key: str) -> None:
         """Remove a value from the stack's configuration; one that is missing is fine."""
-        self._run("config", "rm", "--path", f"muster:{key}")
+        self._run("config", "rm", "--path", f"{_NAMESPACE}{key}")
 
     def _run(self, *arguments: str, stdin: str = "") -> str:
         with self._explained():

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from muster import administrator, local_forge, status
+from muster import administrator, docker, local_forge, project, status
 from muster.cli.session import Session
 from muster.errors import MusterError
 from muster.forge import Administrator
@@ -73,14 +73,20 @@ class Look:
         roster = session.roster()
         return status.look(roster, session.stack, session.engine.state(), self._forge(roster))
 
-    def _forge(self, roster: Roster) -> tuple[str, Administrator] | None:
+    def _forge(self, roster: Roster) -> tuple[str, Administrator] | str:
+        """Return the forge and its administrator, or why it is not asked."""
         configuration = self._session.engine.configuration()
         try:
             who = administrator.find(os.environ, configuration.get)
-        except MusterError:
-            return None
-        port = int(configuration.get("forgePort") or local_forge.PORT)
-        return (local_forge.url(port) if roster.muster.local_forge else str(roster.forge_url)), who
+            if not roster.muster.local_forge:
+                return str(roster.forge_url), who
+            port = project.port(configuration.get("forgePort"))
+            with docker.engine(roster.muster.docker_host) as client:
+                ports = docker.published_ports(client, local_forge.container_name(roster.name))
+        except MusterError as error:
+            return f"the forge was not asked: {error}"
+        # Whoever else has that port must not be shown the administrator's password.
+        return (local_forge.url(port), who) if port in ports else "the local forge does not run"
 
 
 def _table(rows: list[AgentStatus], now: datetime) -> RenderableType:

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,7 +68,10 @@ def lock_of(engine: Engine) -> Lock | None:
         return None
     locks = engine.project / Path(folder).expanduser() / ".pulumi" / "locks"
     for file in locks.glob(f"**/{engine.stack}/*.json"):
-        told = json.loads(file.read_text())
+        try:
+            told = json.loads(file.read_text())
+        except (FileNotFoundError, ValueError):  # its update is about to begin, or has ended
+            continue
         return Lock(told["username"], told["hostname"], told["pid"], told["timestamp"])
     return None
 
@@ -79,8 +83,9 @@ def clean_up(engine: Engine, say: Callable[[str], None]) -> None:
         EngineError: Pulumi failed, or somebody else is updating the stack.
     """
     for plugin in orphans(engine.project):
-        say(f"A killed run left {plugin.name()} (process {plugin.pid}) at work: ended.")
-        end(plugin)
+        with suppress(psutil.NoSuchProcess):  # it has ended by itself
+            say(f"A killed run left {plugin.name()} (process {plugin.pid}) at work: ended.")
+            end(plugin)
     pending = engine.state().get("pending_operations") or []
     if pending:
         names = ", ".join(each["resource"]["urn"].rsplit("::", 1)[-1] for each in pending)
