@@ -4,21 +4,18 @@ import json
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import docker
 import pytest
 from asking import api_status, wait_until
 from forge_server import ForgeServer
+from model_server import Model
 from strict_forge import StrictForge
 from workplace import ROOT, Workplace
 
@@ -87,39 +84,9 @@ def doctor(
     return Report(done.returncode, json.loads(done.stdout)["checks"], done.stdout + done.stderr)
 
 
-class Model:
-    """A model server on a port of its own, which containers reach."""
-
-    def __init__(self) -> None:
-        with socket.create_server(("", 0)) as found:
-            self.port: int = found.getsockname()[1]
-
-    @property
-    def url(self) -> str:
-        return f"http://host.docker.internal:{self.port}"
-
-    @contextmanager
-    def serving(self, address: str = "", status: int = 200) -> Iterator[None]:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(status if self.path == "/health" else 404)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer((address, self.port), Handler)
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-
-
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model()
+def model(docker_client: docker.DockerClient) -> Model:
+    return Model(docker_client)
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +225,7 @@ def test_an_endpoint_is_asked_once_and_from_inside_the_agents_network(
     assert mend == f"llama-server --host 0.0.0.0 --port {model.port}"
     assert report.troubled == {"endpoint"}
 
-    written, loading = crew.roster_path.read_text(), Model()
+    written, loading = crew.roster_path.read_text(), Model(crew.client)
     text = written.replace(model.url, loading.url, 1)
     # Where an agent's image has no Python to ask with, Muster's own asks.
     section = "[agents.dev-qwen]\n"
@@ -420,7 +387,7 @@ def test_a_strict_forge_with_another_time_is_told_and_swept(crew: Workplace, mod
 
 def test_a_forge_that_is_not_there_is_told_with_the_line_that_names_it(crew: Workplace) -> None:
     written = crew.roster_path.read_text()
-    nobody = f"http://127.0.0.1:{Model().port}"
+    nobody = f"http://127.0.0.1:{Model(crew.client).port}"
     crew.roster_path.write_text(written.replace(crew.server.url, nobody))
     try:
         report = doctor(crew)

@@ -1,9 +1,13 @@
 """The pages of docs/: every command that they print works as printed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 import pexpect
+import pytest
+from asking import wait_until
+from model_server import Model
+from old_factory import OldFactory
 from workplace import ROOT, Workplace
 
 from muster.credentials import TOKEN_SCOPES
@@ -49,35 +53,60 @@ def shell_of(place: Workplace) -> "pexpect.spawn[str]":
     return shell
 
 
-def ours(command: str, place: Workplace) -> str:
-    """Put a test's project, forge and repository in place of the pages'."""
-    words = {"https://forge.example.org": place.server.url, "acme/site": place.repo}
-    for printed, name in words.items():
-        command = command.replace(printed, name)
-    return re.sub(r"\bacme\b", place.name, command)
+def ran(place: Workplace, pages: Sequence[str], words: Mapping[str, str]) -> list[str]:
+    """Type all that pages print, with the test's words in place of theirs; return what failed."""
+    shell, failed = shell_of(place), []
+    try:
+        for page in pages:
+            for command in commands(page):
+                typed = command
+                for printed, word in words.items():
+                    typed = typed.replace(printed, word)
+                if said := answered(shell, re.sub(r"\bacme\b", place.name, typed)):
+                    failed.append(f"{page}: {command}\n{said}")
+    finally:
+        shell.close(force=True)
+    return failed
 
 
 def test_hiring_rotating_and_firing_work_as_the_pages_say(workplace: Workplace) -> None:
     workplace.pulumi("stack", "rm", workplace.name, "--yes")  # the first page makes it
-    shell = shell_of(workplace)
-    failed = []
-    try:
-        for page, command in _in_order():
-            if "token.txt" in command and not (workplace.folder / "token.txt").exists():
-                token = workplace.forge.mint_token("dev-qwen", "by hand", TOKEN_SCOPES)
-                (workplace.folder / "token.txt").write_text(f"{token.secret}\n")
-            if printed := answered(shell, ours(command, workplace)):
-                failed.append(f"{page}: {command}\n{printed}")
-    finally:
-        shell.close(force=True)
+    words = {"https://forge.example.org": workplace.server.url, "acme/site": workplace.repo}
+
+    failed = ran(workplace, ["hire.md"], words)
+    token = workplace.forge.mint_token("dev-qwen", "by hand", TOKEN_SCOPES)
+    (workplace.folder / "token.txt").write_text(f"{token.secret}\n")
+    failed += ran(workplace, ["rotate.md", "fire.md"], words)
+
     assert failed == []
     assert workplace.containers() == set()
 
 
-def _in_order() -> Iterator[tuple[str, str]]:
-    for page in ("hire.md", "rotate.md", "fire.md"):
-        for command in commands(page):
-            yield page, command
+def test_troubleshooting_works_as_the_page_says(workplace: Workplace) -> None:
+    model = Model(workplace.client)
+    workplace.roster(workplace.agent("dev-qwen", base_url=model.url, poll_interval=1))
+    workplace.up()
+    printed = ("http://host.docker.internal:8081", "http://192.168.1.100:8081")
+
+    with model.serving():
+        wait_until(lambda: bool(workplace.container("dev-qwen").logs()))
+        failed = ran(workplace, ["troubleshoot.md"], dict.fromkeys(printed, model.url))
+
+    assert failed == []
+    assert workplace.container("dev-qwen").status == "running"
+
+
+def test_adopting_works_as_the_page_says(
+    workplace: Workplace, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    workplace.pulumi("stack", "rm", workplace.name, "--yes")
+    with OldFactory(workplace, tmp_path_factory.mktemp("host") / f"{workplace.name}f") as factory:
+        failed = ran(
+            workplace, ["adopt.md"], {"/srv/disinto/projects/acme.toml": str(factory.file)}
+        )
+
+        assert failed == []
+        assert workplace.container(factory.agent).status == "running"
 
 
 def test_every_page_has_commands_and_is_named_in_the_readme() -> None:
