@@ -106,9 +106,10 @@ def _table(rows: list[AgentStatus], now: datetime) -> RenderableType:
             _endpoint(row),
             _credentials(row, now),
             (row.image or "-").removeprefix("sha256:")[:12],
-            Text("; ".join(row.drift) or "-", "yellow" if row.drift else ""),
+            Text("see below" if row.drift else "-", "yellow" if row.drift else ""),
         )
-    return table
+    drift = [Text(f"{row.name}: {each}", "yellow") for row in rows for each in row.drift]
+    return Group(table, *drift)
 
 
 _COLOURS = {"healthy": "green", "starting": "yellow", "unhealthy": "red"}
@@ -118,24 +119,23 @@ def _cycle(row: AgentStatus, now: datetime) -> Text:
     if row.cycle is None:
         return Text("-")
     failed = ", ".join(row.cycle.errors)
-    said = f"{row.cycle.result}{f' ({failed})' if failed else ''}, {_ago(now - row.cycle.time)} ago"
+    said = f"{row.cycle.result}{f': {failed}' if failed else ''}, {_ago(now - row.cycle.time)} ago"
     return Text(said, "red" if failed else "")
 
 
 def _endpoint(row: AgentStatus) -> Text:
-    if row.cycle is None or row.actual != "running":
-        return Text(row.endpoint)
-    if row.cycle.endpoint_reachable is None:
-        return Text(row.endpoint)
-    if row.cycle.endpoint_reachable:
-        return Text(f"{row.endpoint} reachable")
-    return Text(f"{row.endpoint} unreachable", "red")
+    """Tell whether the endpoint answered in the last cycle, as far as that is known."""
+    if row.endpoint == "anthropic":
+        return Text("anthropic")
+    if row.cycle is None or row.cycle.endpoint_reachable is None or row.actual != "running":
+        return Text("-")
+    return Text("reachable") if row.cycle.endpoint_reachable else Text("unreachable", "red")
 
 
 def _credentials(row: AgentStatus, now: datetime) -> str:
     if row.issued_at is None:
         return "-"
-    return f"{_ago(now - row.issued_at)} old, rotation {row.rotation}"
+    return f"{_ago(now - row.issued_at)}, rotation {row.rotation}"
 
 
 def _ago(span: timedelta) -> str:

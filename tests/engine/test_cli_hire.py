@@ -3,6 +3,8 @@
 from asking import api_status
 from workplace import Workplace
 
+from muster.credentials import new_password
+
 ENDPOINT = ("--local-model", "http://10.10.10.1:8081", "--model", "unsloth/Qwen3.5-35B-A3B")
 
 AS_PRINTED = """\
@@ -88,6 +90,16 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
     assert "ANTHROPIC_API_KEY" in refused
     refused = workplace.muster("hire", "keeper", "dev", *ENDPOINT, "--yes", expect=1)
     assert "choose another forge_user" in refused
+    taken = f"{workplace.name}-was-there"
+    workplace.forge.create_user(
+        taken, email=f"{taken}@x.invalid", password=new_password(), login_name="", full_name=""
+    )
+    try:
+        theirs = ("hire", taken, "dev", *ENDPOINT, "--preview")
+        assert "set adopt = true" in workplace.muster(*theirs, expect=1)
+        assert f"{taken}: bot user: create" in workplace.muster(*theirs, "--adopt")
+    finally:
+        workplace.forge.purge_user(taken)
     unasked = workplace.muster("hire", "dev-qwen", "dev", *ENDPOINT, expect=2)
     assert "--yes" in unasked
     assert "--model" in workplace.muster("hire", "x", "dev", *ENDPOINT[:2], expect=2)

@@ -67,6 +67,14 @@ def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace
     table = workplace.muster("status")
     assert "\x1b" not in table
     assert table.splitlines()[0].split()[:3] == ["AGENT", "WANTED", "ACTUAL"]
+    with workplace.terminal("muster status --watch") as child:
+        child.expect("AGENT")
+        child.expect("dev-qwen")
+        workplace.roster(workplace.agent("dev-later"))
+        child.expect("not hired yet")
+        child.sendintr()
+        child.wait()
+    assert child.exitstatus == 0
 
 
 def test_logs_are_the_agents_own_lines_and_can_be_followed(workplace: Workplace) -> None:
@@ -100,6 +108,13 @@ def test_a_project_is_made_and_its_stack_works_with_plain_pulumi(workplace: Work
             "init", name, "--repo", workplace.repo, "--forge-url", url, expect=1
         )
         assert "--repo" in workplace.muster("init", f"{name}c", expect=2)
+        with workplace.terminal(f"muster init {name}") as child:
+            child.expect(r"Repository \(owner/name\): ")
+            child.sendline(workplace.repo)
+            child.expect(r"Forge \(URL\): ")
+            child.sendline(url)
+            child.expect("exists: edit it")
+            child.wait()
         plain = subprocess.run(
             ["bash", "-c", f'eval "$(muster env)" && pulumi preview --stack {name}'],
             cwd=workplace.folder,

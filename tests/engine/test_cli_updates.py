@@ -1,6 +1,7 @@
 """`muster preview`, `up` and `down`: progress, Ctrl-C, and what a killed run left."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -131,6 +132,29 @@ def test_the_lock_of_an_update_that_lives_is_respected(workplace: Workplace) -> 
         assert "wait until it is done" in printed
         engine.wait()
     assert workplace.container("dev-qwen").status == "running"
+
+
+def test_a_plugin_without_an_engine_is_ended_before_the_next_update(workplace: Workplace) -> None:
+    workplace.roster("")
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    for folder in ("ours", "theirs"):
+        (workplace.folder / folder).mkdir()
+    plugin = workplace.folder / "ours" / "pulumi-resource-left"
+    plugin.symlink_to(sleep)
+    with (
+        subprocess.Popen([plugin, "60"], cwd=workplace.folder) as left,
+        subprocess.Popen([plugin, "60"], cwd=workplace.folder / "theirs") as another_projects,
+    ):
+        try:
+            printed = workplace.muster("up", "--yes", "--no-refresh")
+
+            assert f"process {left.pid}) at work: ended" in printed
+            assert left.wait(timeout=10) == -signal.SIGTERM
+            assert another_projects.poll() is None
+        finally:
+            left.kill()
+            another_projects.kill()
 
 
 def test_the_second_of_two_musters_says_who_is_at_work_and_waits(workplace: Workplace) -> None:
