@@ -12,6 +12,7 @@ from components.env_file import EnvFile
 from components.labels import label_args
 from components.leftovers import Hooks
 from components.local_forge import LocalForge
+from components.traces import untraced
 from muster import compose, container, local_forge, names
 from muster.project import Project
 
@@ -19,6 +20,7 @@ from muster.project import Project
 class Crew(pulumi.ComponentResource):
     """All agents of one project, and what they share."""
 
+    @untraced()
     def __init__(self, project: Project, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the crew of a project that the preflight has looked at."""
         providers = pulumi.ResourceOptions(providers=_providers(project.roster.muster.docker_host))

@@ -62,3 +62,11 @@ def test_hiring_ends_when_registrations_fill_the_programs_threads(workplace: Wor
     workplace.roster("".join(workplace.agent(name, poll_interval=60) for name in crew))
     workplace.up("--parallel", "2")
     assert {workplace.container(name).status for name in crew} == {"running"}
+
+
+def test_the_state_says_nothing_of_the_programs_frames(workplace: Workplace) -> None:
+    """The engine writes all of the state at every step: with them it is half as big again."""
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+    traced = {resource["type"] for resource in workplace.state() if "stackTrace" in resource}
+    assert traced <= {"pulumi:pulumi:Stack"}
