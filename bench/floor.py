@@ -83,7 +83,6 @@ class Floor:
         old = self._credentials[agent.name]
         self._issue(agent)
         service = container.service(self._project, agent)
-        self._remove(self._helper_name(agent))
         self._deliver(agent, service)
         self._remove(service.container)
         self._start(service)
@@ -95,7 +94,6 @@ class Floor:
         self._prove_gone(self._credentials[agent.name].token)
         service = container.service(self._project, agent)
         self._remove(service.container)
-        self._remove(self._helper_name(agent))
         self._client.volumes.get(service.mounts[-1].volume).remove()
         self._forge.remove_collaborator(self._project.roster.repo, agent.forge_user)
         self._forge.user(agent.forge_user)
@@ -141,15 +139,12 @@ class Floor:
 
     # Docker
 
-    def _helper_name(self, agent: Agent) -> str:
-        return credentials_container_name(self._project.roster.name, agent.name)
-
     def _deliver(self, agent: Agent, service: Service) -> None:
         mount = service.mounts[-1]
         helper = self._client.containers.create(
             EMPTY_IMAGE,
             ["-"],
-            name=self._helper_name(agent),
+            name=credentials_container_name(self._project.roster.name, agent.name),
             network_mode="none",
             labels=dict(service.labels),
             mounts=[Mount(mount.path, mount.volume)],
@@ -157,6 +152,7 @@ class Floor:
         token = self._credentials[agent.name].token
         files = {"forge_token": token, "anthropic_api_key": agent.api_key}
         helper.put_archive(mount.path, _archive(files))
+        helper.remove()
 
     def _start(self, service: Service) -> None:
         network = self._project.network

@@ -10,6 +10,7 @@ from components.access_token import AccessToken
 from components.bot_password import BotPassword
 from components.bot_user import BotUser
 from components.container_claim import ContainerClaim
+from components.credential_files import CredentialFiles
 from components.env_file import EnvFile
 from components.labels import label_args
 from components.leftovers import Hooks
@@ -17,7 +18,6 @@ from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
 from muster import accounts, container, names, roster
 from muster.compose import Mount
-from muster.docker import EMPTY_IMAGE
 from muster.project import Given, Project
 
 MEBIBYTE = 1024 * 1024
@@ -173,42 +173,23 @@ class Agent(pulumi.ComponentResource):
             opts=self._child(retain_on_delete=keep),
         )
 
-    def _credential_files(self, mount: Mount) -> docker.Container:
-        """Declare the volume with the credentials, and the container that fills it.
-
-        Docker copies uploads into a container's own layer before it starts, and refuses to where
-        the root is read-only. So they go into a volume, through a container that never starts.
-        Its image names no user: Docker would look that up on the host and give it the files.
-        Its resource's name has a dot, which no agent's has.
-        """
-        volume = self._volume(mount, keep=False)
-        files = {"forge_token": self.token.token, "anthropic_api_key": self._api_key()}
-        return docker.Container(
-            f"{self.settings.name}.credentials",
-            name=names.credentials_container_name(
-                self._place.project.roster.name, self.settings.name
-            ),
-            image=EMPTY_IMAGE,
-            start=False,
-            must_run=False,
-            command=["-"],  # it never runs, and Docker wants one
-            network_mode="none",
-            labels=label_args(docker.ContainerLabelArgs, self._labels),
-            volumes=[
-                docker.ContainerVolumeArgs(volume_name=volume.name, container_path=mount.path)
-            ],
-            uploads=[
-                docker.ContainerUploadArgs(
-                    file=f"{mount.path}/{file}",
-                    content=content,
-                    owner=str(container.AGENT_UID),
-                    group=str(container.AGENT_UID),
-                    permissions="0400",
-                )
-                for file, content in files.items()
-            ],
-            opts=self._child(delete_before_replace=True, hooks=self._place.hooks.container),
+    def _credential_files(self, mount: Mount, claim: ContainerClaim) -> CredentialFiles:
+        roster = self._place.project.roster
+        return CredentialFiles(
+            self.settings.name,
+            volume=mount.volume,
+            path=mount.path,
+            files={"forge_token": self.token.token, "anthropic_api_key": self._api_key()},
+            owner=container.AGENT_UID,
+            helper=self._helper,
+            labels=self._labels,
+            docker_host=roster.muster.docker_host,
+            opts=self._child(depends_on=[claim]),
         )
+
+    @property
+    def _helper(self) -> str:
+        return names.credentials_container_name(self._place.project.roster.name, self.settings.name)
 
     def _credential_variables(self) -> dict[str, pulumi.Input[str]]:
         return {
@@ -223,26 +204,29 @@ class Agent(pulumi.ComponentResource):
         """Declare the container.
 
         It follows its credentials by a trigger: Docker is not asked what stands in a volume. The
-        trigger is the id of what fills the volume, for a secret trigger never fires.
+        trigger is when the volume was filled, not what with, for a secret trigger never fires.
         """
         service = self._service
         trigger: list[pulumi.Input[str]] = [self._image_id]
         variables: dict[str, pulumi.Input[str]] = {**service.environment}
-        if self.settings.credentials == "file":
-            mount = container.credentials_mount(self._place.project, self.settings)
-            files = self._credential_files(mount)
-            trigger.append(files.id)
-            depends_on = [*depends_on, files]
-        else:
-            variables |= self._credential_variables()
+        mount = container.credentials_mount(self._place.project, self.settings)
         claim = ContainerClaim(
             self.settings.name,
             container=service.container,
+            helper=self._helper,
+            volume=mount.volume,
             labels=self._labels,
             docker_host=self._place.project.roster.muster.docker_host,
             network=self._place.network,
             opts=self._child(depends_on=depends_on),
         )
+        depends_on = [*depends_on, claim]
+        if self.settings.credentials == "file":
+            files = self._credential_files(mount, claim)
+            trigger.append(files.delivery)
+            depends_on.append(files)
+        else:
+            variables |= self._credential_variables()
         return docker.Container(
             self.settings.name,
             name=service.container,
@@ -276,7 +260,7 @@ class Agent(pulumi.ComponentResource):
             opts=self._child(
                 delete_before_replace=True,
                 replacement_trigger=trigger,
-                depends_on=[*depends_on, claim],
+                depends_on=depends_on,
                 hooks=self._place.hooks.limited_container,
             ),
         )

@@ -2,15 +2,19 @@
 
 import io
 import tarfile
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 
 import docker
 import docker.errors
 import requests
 from docker.models.containers import Container
+from docker.types import Mount
 
 from muster.errors import MusterError
 from muster.names import STACK_LABEL
@@ -149,6 +153,96 @@ def remove_leftover_container(
             "or give the project another name"
         )
     client.containers.get(name).remove(force=True)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Files for a volume, and how they get there.
+
+    Attributes:
+        volume: the volume's name.
+        path: the folder over which the volume is mounted.
+        files: each file's content by its name.
+        owner: the user and group who alone may read them.
+        helper: the name of the container through which they go in.
+        labels: the labels of the volume and of that container.
+    """
+
+    volume: str
+    path: str
+    files: Mapping[str, str] = field(repr=False)
+    owner: int
+    helper: str
+    labels: Mapping[str, str]
+
+
+def fill_volume(client: docker.DockerClient, delivery: Delivery) -> None:
+    """Put files into a volume, which is made where there is none.
+
+    Docker copies files into a container's own layer, and refuses to where the root is read-only.
+    So they go in through a container that never starts. Its image names no user: Docker would
+    look that up on the host and give it the files.
+
+    Raises:
+        DockerError: a container of the helper's name is somebody else's, or Docker refuses.
+    """
+    remove_leftover_container(client, delivery.helper, delivery.labels)
+    try:
+        client.volumes.create(delivery.volume, labels=dict(delivery.labels))
+        helper = client.containers.create(
+            EMPTY_IMAGE,
+            ["-"],  # it never runs, and Docker wants a command
+            name=delivery.helper,
+            network_mode="none",
+            labels=dict(delivery.labels),
+            mounts=[Mount(delivery.path, delivery.volume)],
+        )
+        try:
+            helper.put_archive(delivery.path, _archive(delivery.files, delivery.owner))
+        finally:
+            helper.remove()
+    except docker.errors.APIError as error:
+        raise DockerError(f"volume {delivery.volume}: {error.explanation}") from None
+
+
+def _archive(files: Mapping[str, str], owner: int) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, text in files.items():
+            content = text.encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            info.mtime = int(time.time())
+            info.mode = 0o400
+            info.uid = info.gid = owner
+            archive.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def has_volume(client: docker.DockerClient, name: str) -> bool:
+    """Tell whether there is a volume of that name."""
+    try:
+        client.volumes.get(name)
+    except docker.errors.NotFound:
+        return False
+    return True
+
+
+def remove_volume(client: docker.DockerClient, name: str, labels: Mapping[str, str]) -> None:
+    """Remove the volume of that name, where it carries all of these labels and nobody holds it.
+
+    Raises:
+        DockerError: Docker refuses.
+    """
+    try:
+        volume = client.volumes.get(name)
+        if labels.items() <= (volume.attrs["Labels"] or {}).items():
+            volume.remove()
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        if error.status_code != HTTPStatus.CONFLICT:
+            raise DockerError(f"volume {name}: {error.explanation}") from None
 
 
 def remove_leftover_network(

@@ -190,7 +190,7 @@ def _has_one_of_each(place: Workplace) -> bool:
     (token,) = place.forge.tokens(user)
     assert token.last_eight == place.token("dev-qwen")[-8:]
     assert [found.login for found in place.forge.users()].count(user) == 1
-    assert place.containers() == {"agents-dev-qwen", "credentials-dev-qwen"}
+    assert place.containers() == {"agents-dev-qwen"}
     return place.preview() == {}
 
 

@@ -42,7 +42,7 @@ def test_firing_refuses_the_bot_everywhere_and_keeps_its_issue_and_pull_request(
     assert not git_works(url, repo, user, token, tmp_path)
     assert not git_works(url, repo, user, password, tmp_path)
     assert workplace.forge.tokens(user) == []
-    assert workplace.containers() == {"agents-review-qwen", "credentials-review-qwen"}
+    assert workplace.containers() == {"agents-review-qwen"}
     kept = {"agents-dev-qwen-data", "agents-dev-qwen-repos"}
     assert workplace.volumes() >= kept
     admin = str(workplace.server.administrator.pat)
@@ -118,7 +118,7 @@ def test_a_container_that_compose_made_anew_is_fired_too(workplace: Workplace) -
 
     workplace.roster(workplace.agent("review-qwen"))
     workplace.up()
-    assert workplace.containers() == {"agents-review-qwen", "credentials-review-qwen"}
+    assert workplace.containers() == {"agents-review-qwen"}
     workplace.destroy()
     assert workplace.containers() == set()
 

@@ -11,7 +11,7 @@ def _whole(place: Workplace) -> None:
     assert api_status(place.server.url, token) == 200
     assert [found.last_eight for found in place.forge.tokens(user)] == [token[-8:]]
     assert place.container("dev-qwen").status == "running"
-    assert place.containers() == {"agents-dev-qwen", "credentials-dev-qwen"}
+    assert place.containers() == {"agents-dev-qwen"}
     assert place.preview() == {}
 
 
@@ -27,6 +27,24 @@ def test_an_engine_killed_while_it_creates_a_container_leaves_nothing_double(
     workplace.pulumi("cancel", "--yes")
     workplace.up()
     _whole(workplace)
+
+
+def test_an_agent_whose_section_goes_after_a_kill_leaves_no_credentials(
+    workplace: Workplace,
+) -> None:
+    """What delivers them stands in nobody's state then."""
+    workplace.roster(workplace.agent("dev-qwen"))
+
+    with workplace.engine("up", "--yes", "--skip-preview") as engine:
+        workplace.wait_for_event("create", f"{workplace.name}-credentials-dev-qwen")
+        engine.kill()
+
+    workplace.pulumi("cancel", "--yes")
+    workplace.roster("")
+    workplace.up()
+    assert workplace.containers() == set()
+    assert workplace.volumes() == {"agents-dev-qwen-data", "agents-dev-qwen-repos"}
+    assert workplace.forge.tokens(workplace.user("dev-qwen")) == []
 
 
 def test_an_engine_killed_between_the_new_token_and_the_swap_leaves_one_token(

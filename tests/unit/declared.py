@@ -28,6 +28,7 @@ _OUTPUTS: dict[str, dict[str, Any]] = {
         "last_eight": "he-token",
         "issued_at": "2026-01-02T03:04:06+00:00",
     },
+    "CredentialFiles": {"delivery": "the-delivery"},
 }
 
 

@@ -83,11 +83,10 @@ HELD = [
     "BotPassword dev-qwen",
     "BotUser dev-qwen",
     "Container dev-qwen",
-    "Container dev-qwen.credentials",
     "ContainerClaim dev-qwen",
+    "CredentialFiles dev-qwen",
     "RepositoryAccess dev-qwen",
     "TokenSweep dev-qwen",
-    "Volume dev-qwen-credentials",
     "Volume dev-qwen-data",
     "Volume dev-qwen-repos",
 ]
@@ -97,16 +96,6 @@ HELD = [
 def _no_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no compose on this machine, whatever it has."""
     monkeypatch.setattr(compose, "COMMANDS", ())
-
-
-def upload(file: str, content: object) -> dict[str, Any]:
-    return {
-        "file": f"/run/secrets/muster/{file}",
-        "content": content,
-        "owner": "1000",
-        "group": "1000",
-        "permissions": "0400",
-    }
 
 
 def secrecy(output: pulumi.Output[Any]) -> Awaitable[bool]:
@@ -166,6 +155,8 @@ def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Pa
     }
     assert inputs["ContainerClaim dev-qwen"] == {
         "container": "demo-agents-dev-qwen",
+        "helper": "demo-credentials-dev-qwen",
+        "volume": "demo-agents-dev-qwen-credentials",
         "labels": LABELS,
         "network": "muster-demo",
     }
@@ -177,27 +168,21 @@ def test_an_agents_container_has_exactly_these_inputs(tmp_path: Path) -> None:
 
 def test_an_agents_volumes_have_exactly_these_inputs(tmp_path: Path) -> None:
     declared = crew(tmp_path, QWEN)
-    for kind in ("data", "repos", "credentials"):
+    for kind in ("data", "repos"):
         assert declared[f"Volume dev-qwen-{kind}"].inputs == {
             "name": f"demo-agents-dev-qwen-{kind}",
             "labels": [{"label": label, "value": LABELS[label]} for label in sorted(LABELS)],
         }
 
 
-def test_credentials_go_into_a_volume_through_a_container_that_never_runs(tmp_path: Path) -> None:
-    assert crew(tmp_path, QWEN)["Container dev-qwen.credentials"].inputs == {
-        "name": "demo-credentials-dev-qwen",
-        "image": "muster-empty",
-        "start": False,
-        "mustRun": False,
-        "command": ["-"],
-        "networkMode": "none",
-        "labels": [{"label": label, "value": LABELS[label]} for label in sorted(LABELS)],
-        "volumes": [CREDENTIALS],
-        "uploads": [
-            upload("forge_token", Secret("the-token")),
-            upload("anthropic_api_key", "sk-no-key-required"),
-        ],
+def test_credentials_are_secret_files_in_a_volume_of_their_own(tmp_path: Path) -> None:
+    assert crew(tmp_path, QWEN)["CredentialFiles dev-qwen"].inputs == {
+        "volume": "demo-agents-dev-qwen-credentials",
+        "path": "/run/secrets/muster",
+        "files": Secret({"forge_token": "the-token", "anthropic_api_key": "sk-no-key-required"}),
+        "owner": 1000,
+        "helper": "demo-credentials-dev-qwen",
+        "labels": LABELS,
     }
 
 
@@ -213,17 +198,13 @@ def test_an_agents_resources_have_exactly_these_options(tmp_path: Path) -> None:
         "BotUser dev-qwen": {"delete_before_replace": True},
         "Container dev-qwen": {
             "delete_before_replace": True,
-            "trigger": ["sha256:agent", "Container dev-qwen.credentials id"],
+            "trigger": ["sha256:agent", "the-delivery"],
             "hooks": ["clear-leftover-container", "limit-processes"],
         },
-        "Container dev-qwen.credentials": {
-            "delete_before_replace": True,
-            "hooks": ["clear-leftover-container"],
-        },
         "ContainerClaim dev-qwen": {},
+        "CredentialFiles dev-qwen": {},
         "RepositoryAccess dev-qwen": {"delete_before_replace": True},
         "TokenSweep dev-qwen": {},
-        "Volume dev-qwen-credentials": {},
         "Volume dev-qwen-data": {"retain_on_delete": True},
         "Volume dev-qwen-repos": {"retain_on_delete": True},
     }
@@ -238,11 +219,19 @@ def test_the_old_token_is_swept_after_the_container_was_swapped(tmp_path: Path) 
     declared = crew(tmp_path, QWEN)
     assert "Container dev-qwen" in declared["TokenSweep dev-qwen"].depends_on
     assert {
-        "Container dev-qwen.credentials",
         "ContainerClaim dev-qwen",
+        "CredentialFiles dev-qwen",
         "RepositoryAccess dev-qwen",
     } <= declared["Container dev-qwen"].depends_on
-    assert "AccessToken dev-qwen" in declared["Container dev-qwen.credentials"].depends_on
+    assert "AccessToken dev-qwen" in declared["CredentialFiles dev-qwen"].depends_on
+
+
+def test_what_a_killed_engine_leaves_of_an_agent_is_claimed_before_it_can(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN)
+    assert "ContainerClaim dev-qwen" in declared["CredentialFiles dev-qwen"].depends_on
+    assert {"Volume dev-qwen-data", "Volume dev-qwen-repos"} <= (
+        declared["ContainerClaim dev-qwen"].depends_on
+    )
 
 
 # Variants
@@ -282,8 +271,7 @@ def test_credentials_in_the_environment_are_secrets_among_sorted_variables(tmp_p
         "volumes": CONTAINER["volumes"][:2],  # type: ignore[index]
     }
     assert declared["Container dev-qwen"].options["trigger"] == ["sha256:agent"]
-    without = {"Container dev-qwen.credentials", "Volume dev-qwen-credentials"}
-    assert declared.children("Agent dev-qwen") == sorted(set(HELD) - without)
+    assert declared.children("Agent dev-qwen") == sorted({*HELD} - {"CredentialFiles dev-qwen"})
 
 
 def test_a_disabled_agent_is_hired_without_a_container(tmp_path: Path) -> None:
@@ -302,8 +290,8 @@ def test_a_disabled_agent_is_hired_without_a_container(tmp_path: Path) -> None:
 
 def test_an_anthropic_agent_gets_the_key_as_a_secret_and_no_endpoint(tmp_path: Path) -> None:
     declared = crew(tmp_path, PLANNER, anthropic_api_key=KEY)
-    uploads = declared["Container planner.credentials"].inputs["uploads"]
-    assert uploads[1] == upload("anthropic_api_key", Secret(KEY))
+    files = declared["CredentialFiles planner"].inputs["files"]
+    assert files == Secret({"forge_token": "the-token", "anthropic_api_key": KEY})
     seen = environment(declared["Container planner"])
     assert not seen.keys() & {"ANTHROPIC_BASE_URL", "CLAUDE_MODEL", "ANTHROPIC_API_KEY"}
 

@@ -86,7 +86,9 @@ def test_a_crew_is_on_the_engine_that_the_roster_names(tmp_path: Path) -> None:
         for label, one in declared.items()
         if label.startswith(("Container ", "Network", "Volume"))
     ]
-    assert docker == 8 * ["docker docker id"]
+    assert docker == 6 * ["docker docker id"]
+    for label in ("CredentialFiles dev-qwen", "ContainerClaim dev-qwen"):
+        assert declared[label].inputs["docker_host"] == ENGINE
     environment = declared["Command administrator"].inputs["environment"]
     assert environment["DOCKER_HOST"] == ENGINE
 

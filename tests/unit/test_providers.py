@@ -13,6 +13,7 @@ from components.bot_password import BotPasswordProvider
 from components.bot_user import BotUserProvider
 from components.compose_file import ComposeFileProvider
 from components.container_claim import ContainerClaimProvider
+from components.credential_files import CredentialFilesProvider
 from components.env_file import EnvFileProvider
 from components.provider import Provider
 from components.repository_access import RepositoryAccessProvider
@@ -58,9 +59,20 @@ SWEEP: Props = {
 }
 CLAIM: Props = {
     "container": "demo-agents-dev-qwen",
+    "helper": "demo-credentials-dev-qwen",
+    "volume": "demo-agents-dev-qwen-credentials",
     "labels": {"muster.agent": "dev-qwen"},
     "docker_host": None,
     "network": "muster-demo",
+}
+FILES: Props = {
+    "volume": "demo-agents-dev-qwen-credentials",
+    "path": "/run/secrets/muster",
+    "files": {"forge_token": "old"},
+    "owner": 1000,
+    "helper": "demo-credentials-dev-qwen",
+    "labels": {"muster.agent": "dev-qwen"},
+    "docker_host": None,
 }
 ENV_FILE: Props = {"path": ".env", "values": {"FORGE_TOKEN_X": "t"}}
 COMPOSE_FILE: Props = {"path": "stacks/live.compose.yaml", "text": "name: muster-demo\n"}
@@ -84,6 +96,7 @@ ALL: list[tuple[Provider, Props, Props]] = [
     (EnvFileProvider(), ENV_FILE, {}),
     (ComposeFileProvider(), COMPOSE_FILE, {}),
     (ContainerClaimProvider(), CLAIM, {}),
+    (CredentialFilesProvider(), FILES, {"delivery": "0a1b2c3d"}),
 ]
 each_provider = pytest.mark.parametrize(
     ("provider", "inputs", "made"), ALL, ids=[type(one).__name__ for one, _, _ in ALL]
@@ -149,6 +162,10 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[7], {"docker_host": "tcp://10.0.0.1:2376"}, (True, [])),
         (*ALL[7], {"network": "other"}, (False, [])),
         (*ALL[6], {"text": "name: other\n"}, (True, [])),
+        (*ALL[8], {"files": {"forge_token": "new"}}, (True, [])),
+        (*ALL[8], {"labels": {}}, (True, [])),
+        (*ALL[8], {"volume": "other-agents-dev-qwen-credentials"}, (True, ["volume"])),
+        (*ALL[8], {"docker_host": "tcp://10.0.0.1:2376"}, (True, ["docker_host"])),
     ],
 )
 def test_each_input_replaces_updates_or_is_carried_along(

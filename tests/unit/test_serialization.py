@@ -17,6 +17,7 @@ from components.bot_password import BotPasswordProvider
 from components.bot_user import BotUserProvider
 from components.compose_file import ComposeFileProvider
 from components.container_claim import ContainerClaimProvider
+from components.credential_files import CredentialFilesProvider
 from components.env_file import EnvFileProvider
 from components.provider import ForgeProvider, Provider
 from components.repository_access import RepositoryAccessProvider
@@ -30,6 +31,7 @@ REFERENCES: dict[type[Provider], tuple[str, str]] = {
     BotUserProvider: ("components.bot_user", "BotUserProvider"),
     ComposeFileProvider: ("components.compose_file", "ComposeFileProvider"),
     ContainerClaimProvider: ("components.container_claim", "ContainerClaimProvider"),
+    CredentialFilesProvider: ("components.credential_files", "CredentialFilesProvider"),
     EnvFileProvider: ("components.env_file", "EnvFileProvider"),
     RepositoryAccessProvider: ("components.repository_access", "RepositoryAccessProvider"),
     TokenSweepProvider: ("components.token_sweep", "TokenSweepProvider"),
