@@ -123,7 +123,7 @@ def test_an_agents_container_carries_the_labels_of_the_compose_view(tmp_path: Pa
 def test_the_compose_file_describes_the_containers_and_holds_no_secret(tmp_path: Path) -> None:
     declared = crew(tmp_path, f'{QWEN}credentials = "env"\n{PLANNER}', anthropic_api_key=KEY)
     file = declared["ComposeFile compose"]
-    assert file.inputs.keys() == {"path", "text"}
+    assert file.inputs.keys() == {"path", "text", "digest"}
     assert file.inputs["path"] == "stacks/live.compose.yaml"
     text = file.inputs["text"]
     for line in declared["Container planner"].inputs["envs"]:

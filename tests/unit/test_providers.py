@@ -1,5 +1,6 @@
 """What the dynamic providers decide: what changes, what is replaced, what is gone."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,11 @@ FILES: Props = {
     "docker_host": None,
 }
 ENV_FILE: Props = {"path": ".env", "values": {"FORGE_TOKEN_X": "t"}}
-COMPOSE_FILE: Props = {"path": "stacks/live.compose.yaml", "text": "name: muster-demo\n"}
+COMPOSE_FILE: Props = {
+    "path": "stacks/live.compose.yaml",
+    "text": "name: muster-demo\n",
+    "digest": "0a1b2c3d",
+}
 
 MADE_USER: Props = {"user_id": 3, "created_at": NOW.isoformat(), "standing": STANDING}
 MADE_PASSWORD: Props = {"password": "p", "issued_at": NOW.isoformat()}
@@ -161,7 +166,7 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[7], {"labels": {}}, (True, [])),
         (*ALL[7], {"docker_host": "tcp://10.0.0.1:2376"}, (True, [])),
         (*ALL[7], {"network": "other"}, (False, [])),
-        (*ALL[6], {"text": "name: other\n"}, (True, [])),
+        (*ALL[6], {"text": "name: other\n", "digest": "3d2c1b0a"}, (True, [])),
         (*ALL[8], {"files": {"forge_token": "new"}}, (True, [])),
         (*ALL[8], {"labels": {}}, (True, [])),
         (*ALL[8], {"volume": "other-agents-dev-qwen-credentials"}, (True, ["volume"])),
@@ -321,21 +326,35 @@ def test_a_refresh_sees_what_was_done_to_an_env_file(
 # The compose file
 
 
+def compose_file(path: Path, text: str) -> Props:
+    return {"path": str(path), "text": text, "digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
 def test_a_compose_file_is_written_rewritten_and_removed(tmp_path: Path) -> None:
     path, provider = tmp_path / "live.compose.yaml", ComposeFileProvider()
-    old, new = {"path": str(path), "text": "old"}, {"path": str(path), "text": "new"}
+    old, new = compose_file(path, "old"), compose_file(path, "new")
     made = provider.create(old)
     assert path.read_text() == "old"
-    provider.update(made.id, old, new)
+    provider.update(made.id, made.outs or {}, new)
     assert path.read_text() == "new"
     provider.delete(made.id, new)
     provider.delete(made.id, new)
     assert not path.exists()
 
 
+def test_of_a_compose_file_the_text_is_not_recorded(tmp_path: Path) -> None:
+    inputs = compose_file(tmp_path / "live.compose.yaml", "ours")
+    assert ComposeFileProvider().create(inputs).outs == {
+        "path": inputs["path"],
+        "digest": inputs["digest"],
+    }
+
+
 def test_a_refresh_sees_what_was_done_to_a_compose_file(tmp_path: Path) -> None:
     path, provider = tmp_path / "live.compose.yaml", ComposeFileProvider()
-    inputs = {"path": str(path), "text": "ours"}
-    assert provider.read("id", inputs).id is None
+    ours = compose_file(path, "ours")
+    assert provider.read("id", ours).id is None
     path.write_text("by hand")
-    assert provider.read("id", inputs).outs == {"path": str(path), "text": "by hand"}
+    read = provider.read("id", ours)
+    assert read.inputs == compose_file(path, "by hand")
+    assert told(provider.diff("id", read.outs or {}, ours)) == (True, [])
