@@ -68,6 +68,7 @@ class Agent(pulumi.ComponentResource):
         self._place = place
         self._service = container.service(place.project, settings)
         self._labels = names.labels(place.project.stack, place.project.roster.name, settings.name)
+        self._mark = accounts.mark_of(place.project.stack, place.project.roster.name, settings.name)
 
         self.bot_user = self._bot_user()
         self.password, self.token = self._credentials()
@@ -76,7 +77,7 @@ class Agent(pulumi.ComponentResource):
             forge=place.project.forge_url,
             repository=place.project.roster.repo,
             user=self.bot_user.id,
-            mark=self.bot_user.mark,
+            mark=self._mark,
             opts=self._child(),
         )
         keep = place.project.roster.muster.keep_volumes
@@ -93,7 +94,7 @@ class Agent(pulumi.ComponentResource):
             settings.name,
             forge=place.project.forge_url,
             user=self.bot_user.id,
-            mark=self.bot_user.mark,
+            mark=self._mark,
             password=self.password.password,
             kept=self.token.token_id,
             opts=self._child(depends_on=in_service),
@@ -122,7 +123,7 @@ class Agent(pulumi.ComponentResource):
             settings.name,
             forge=place.project.forge_url,
             user=settings.forge_user,
-            mark=accounts.mark_of(place.project.stack, place.project.roster.name, settings.name),
+            mark=self._mark,
             full_name=accounts.full_name_of(place.project.roster.name, settings.name),
             adopt=settings.adopt,
             opts=self._child(depends_on=place.depends_on),
@@ -135,7 +136,7 @@ class Agent(pulumi.ComponentResource):
             settings.name,
             forge=place.project.forge_url,
             user=self.bot_user.id,
-            mark=self.bot_user.mark,
+            mark=self._mark,
             rotation=settings.rotation,
             max_age_days=settings.max_credential_age_days,
             given=given.password,
@@ -220,18 +221,18 @@ class Agent(pulumi.ComponentResource):
             network=self._place.network,
             opts=self._child(depends_on=depends_on),
         )
-        depends_on = [*depends_on, claim]
+        ready: list[pulumi.Resource] = [claim]
         if self.settings.credentials == "file":
             files = self._credential_files(mount, claim)
             trigger.append(files.delivery)
-            depends_on.append(files)
+            ready.append(files)
         else:
             variables |= self._credential_variables()
         return docker.Container(
             self.settings.name,
             name=service.container,
             image=service.image,
-            envs=[pulumi.Output.concat(key, "=", variables[key]) for key in sorted(variables)],
+            envs=[_line(key, variables[key]) for key in sorted(variables)],
             volumes=[
                 docker.ContainerVolumeArgs(
                     volume_name=mount.volume,
@@ -260,7 +261,7 @@ class Agent(pulumi.ComponentResource):
             opts=self._child(
                 delete_before_replace=True,
                 replacement_trigger=trigger,
-                depends_on=depends_on,
+                depends_on=ready,
                 hooks=self._place.hooks.limited_container,
             ),
         )
@@ -276,3 +277,10 @@ class Agent(pulumi.ComponentResource):
             },
             opts=self._child(),
         )
+
+
+def _line(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
+    """Return a variable as Docker takes it; what is known already is no output to wait for."""
+    if isinstance(value, str):
+        return f"{name}={value}"
+    return pulumi.Output.concat(name, "=", value)

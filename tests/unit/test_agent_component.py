@@ -218,11 +218,10 @@ def test_no_trigger_is_a_secret_for_a_secret_one_never_fires(tmp_path: Path) -> 
 def test_the_old_token_is_swept_after_the_container_was_swapped(tmp_path: Path) -> None:
     declared = crew(tmp_path, QWEN)
     assert "Container dev-qwen" in declared["TokenSweep dev-qwen"].depends_on
-    assert {
-        "ContainerClaim dev-qwen",
-        "CredentialFiles dev-qwen",
-        "RepositoryAccess dev-qwen",
-    } <= declared["Container dev-qwen"].depends_on
+    assert {"ContainerClaim dev-qwen", "CredentialFiles dev-qwen"} <= (
+        declared["Container dev-qwen"].depends_on
+    )
+    assert "RepositoryAccess dev-qwen" in declared["ContainerClaim dev-qwen"].depends_on
     assert "AccessToken dev-qwen" in declared["CredentialFiles dev-qwen"].depends_on
 
 
