@@ -20,6 +20,14 @@ VARIABLES = {
 }
 """What Pulumi needs. A value of the user's own wins, another checkout's does not."""
 
+OPERATIONS = 4
+"""How many of its operations Pulumi does at a time, unless the user says otherwise.
+
+As many as the host of the dynamic resources serves (Pulumi 3.256). Pulumi's own choice is four a
+processor: nothing is done any sooner, and an agent that is rotated stands still for longer, since
+its container's end and start share the processors with everybody's.
+"""
+
 COMMAND = """\
 #!{python}
 from muster.cli.main import main
@@ -74,7 +82,8 @@ def activation() -> str:
         ours = path.relative_to(ROOT)
         lines.append(f'case "${{{name}:-}}" in ""|*/{ours})')
         lines.append(f"    export {name}={shlex.quote(str(path))} ;; esac")
-    lines += ["export PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
+    lines.append(f': "${{PULUMI_PARALLEL:={OPERATIONS}}}"')
+    lines += ["export PULUMI_PARALLEL PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
     return "\n".join(lines)
 
 
