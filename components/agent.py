@@ -99,7 +99,7 @@ class Agent(pulumi.ComponentResource):
             kept=self.token.token_id,
             opts=self._child(depends_on=in_service),
         )
-        self.register_outputs({"bot_user": self.bot_user.user, "issued_at": self.token.issued_at})
+        self.register_outputs({"bot_user": self.bot_user.user})
 
     def summary(self) -> dict[str, pulumi.Input[object]]:
         """Return what the stack says of the agent; nothing of it is secret."""
