@@ -24,7 +24,8 @@ KINDS = {
     "forgejo:RepositoryAccess": "access to the repository",
     "forgejo:TokenSweep": "end of old tokens",
     "muster:ComposeFile": "compose file",
-    "muster:ContainerClaim": "claim on the container's name",
+    "muster:ContainerClaim": "claim on its names in Docker",
+    "muster:CredentialFiles": "credentials",
 }
 
 _AGENT, _DYNAMIC = "muster:index:Agent", "pulumi-python:dynamic/"
@@ -129,8 +130,7 @@ def _change(step: StepEventMetadata) -> Change | None:
     agent = parent.rsplit("::", 1)[-1] if f"{_AGENT}::" in parent else None
     what = KINDS[kind]
     if agent and name != agent:
-        part = name.removeprefix(agent).lstrip("-.")
-        what = f"{part} {what}" if kind.endswith("Volume") else f"{part} file"
+        what = f"{name.removeprefix(f'{agent}-')} {what}"
     elif agent is None and kind not in {"docker:index/network:Network", "muster:ComposeFile"}:
         what = f"{name} {what}"
     op = OpType(step.op).value
