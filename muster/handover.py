@@ -42,10 +42,11 @@ def containers_of(client: docker.DockerClient, folder: Path) -> dict[str, list[C
 def service_of(container: Container) -> Service:
     """Return what a container tells of its service."""
     attributes: dict[str, Any] = container.attrs
+    mounts = attributes["Mounts"]  # in any order
     variables = (each.partition("=") for each in attributes["Config"]["Env"] or [])
     return Service(
         networks=tuple(attributes["NetworkSettings"]["Networks"]),
-        volumes=tuple(each["Name"] for each in attributes["Mounts"] if each["Type"] == "volume"),
+        volumes=tuple(sorted(each["Name"] for each in mounts if each["Type"] == "volume")),
         environment={name: value for name, _, value in variables},
     )
 

@@ -243,8 +243,7 @@ def test_an_endpoint_is_asked_once_and_from_inside_the_agents_network(
 
     with model.serving():
         assert doctor(crew).wrong("endpoint") == []
-    left = {name for name in crew.containers() if "agents" not in name}
-    assert left == {"credentials-dev-qwen", "credentials-review-qwen"}
+    assert crew.containers() == {"agents-dev-qwen", "agents-review-qwen"}
 
 
 def test_an_agent_that_lost_its_access_gets_it_back_by_an_update(

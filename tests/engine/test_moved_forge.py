@@ -82,5 +82,5 @@ def test_a_crew_does_not_move_to_another_forge_and_begins_anew_where_the_old_one
     assert api_status(place.server.url, place.token("dev-qwen")) == 200
     _, found = place.container("dev-qwen").exec_run(["cat", "/home/agent/repos/work"])
     assert found == b"unpushed\n"
-    assert place.containers() == {"agents-dev-qwen", "credentials-dev-qwen"}
+    assert place.containers() == {"agents-dev-qwen"}
     assert place.preview("--refresh") == {}
