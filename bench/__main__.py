@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _measured(bench: Bench, sizes: list[int]) -> list[Figure]:
-    figures = [bench.calls()]
+    figures = [bench.start_up(), bench.calls()]
     for size in sizes:
         for figure in bench.figures(size):
             print(figure.row(), file=sys.stderr, flush=True)

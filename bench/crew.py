@@ -1,15 +1,15 @@
 """A crew that Muster hires, rotates and fires, with a watch beside it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from workplace import Workplace
 
 POLL_INTERVAL = 300
 """Seconds between two cycles of an agent: the crew must not load what is measured."""
 
-PREVIEWS = 3
-"""How many previews are made; the fastest counts."""
+TRIES = 3
+"""How often what changes nothing is done; the fastest counts."""
 
 
 class Crew:
@@ -35,12 +35,20 @@ class Crew:
 
     def preview(self) -> float:
         """Return the seconds that the preview of an unchanged roster takes."""
-        return min(self._preview() for _ in range(PREVIEWS))
+        return _fastest(lambda: self._place.pulumi("preview", "--expect-no-changes"))
 
-    def _preview(self) -> float:
+    def seconds(self, *arguments: str) -> float:
+        """Return the seconds that a `muster` command takes that changes nothing."""
+        return _fastest(lambda: self._place.muster(*arguments))
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    took = []
+    for _ in range(TRIES):
         began = time.monotonic()
-        self._place.pulumi("preview", "--expect-no-changes")
-        return time.monotonic() - began
+        call()
+        took.append(time.monotonic() - began)
+    return min(took)
 
 
 def names(size: int) -> list[str]:

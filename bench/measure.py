@@ -68,6 +68,11 @@ class Bench:
             yield Figure(size, f"peak memory: {part}", peak / _MEBIBYTE, "MiB")
         yield Figure(size, "peak memory: all", memory.total / _MEBIBYTE, "MiB")
 
+    def start_up(self) -> Figure:
+        """Measure how long the command line takes to say what it can do."""
+        with self._workplace() as place:
+            return Figure(1, "muster --help", Crew(place).seconds("--help"), "s", mark=0.3)
+
     def calls(self) -> Figure:
         """Count the API calls that one more agent costs."""
         with StrictForge(self.server.url, strict=False) as proxy, self._workplace() as place:
@@ -110,6 +115,9 @@ class Bench:
         preview = crew.preview()
         yield Figure(size, "preview with nothing to do", preview, "s")
         yield Figure(size, "preview / of an empty crew", preview / empty_preview, "times", mark(3))
+
+        _say(f"{size}: status")
+        yield Figure(size, "muster status", crew.seconds("status"), "s", mark(3))
 
         _say(f"{size}: one more")
         more = crew.up([*everybody, "more"])
