@@ -176,6 +176,10 @@ def test_no_credentials_and_another_passphrase_are_told(crew: Workplace) -> None
     assert mend == "read -rs PULUMI_CONFIG_PASSPHRASE && export PULUMI_CONFIG_PASSPHRASE"
     assert report.not_asked["repository"] == "not asked: the stack's state cannot be read"
     assert {"docker", "forge", "administrator", "roster"}.isdisjoint(report.troubled)
+    passphrase = crew.environment["PULUMI_CONFIG_PASSPHRASE"]
+    line = f"printf '%s\\n' '{passphrase}' | ({mend} && muster doctor --json)"
+    mended = json.loads(typed(crew, line, {"PULUMI_CONFIG_PASSPHRASE": "another"}).stdout)
+    assert [each["ok"] for each in mended["checks"] if each["name"] == "stack"] == [True]
 
 
 def test_a_mistake_in_the_roster_is_opened_in_the_editor(crew: Workplace, tmp_path: Path) -> None:
@@ -202,16 +206,22 @@ def test_what_the_roster_names_has_to_be_there(crew: Workplace) -> None:
     text = written.replace(f'network = "{crew.server.network}"', f'network = "{crew.name}-net"')
     other = crew.agent("other", image="muster-none:1", forge_user="keeper")
     crew.roster_path.write_text(text + other)
+    network = f"{crew.name}-net"
     try:
         found = doctor(crew).wrong("roster")
+        assert typed(crew, f"docker network create {network}").returncode == 0
+        mended = doctor(crew).wrong("roster")
     finally:
         crew.roster_path.write_text(written)
+        for made in crew.client.networks.list(names=[network]):
+            made.remove()
 
     messages, mends = [message for message, _ in found], [mend for _, mend in found]
     assert 'agent "other", image: image muster-none:1 is not on this engine' in messages[0]
-    assert f"network: there is no Docker network {crew.name}-net" in messages[1]
+    assert f"network: there is no Docker network {network}" in messages[1]
+    assert [message for message, _ in mended] == [messages[0], messages[2]]
     assert 'agent "other", forge_user: user keeper is an administrator' in messages[2]
-    assert mends[:2] == ["docker pull muster-none:1", f"docker network create {crew.name}-net"]
+    assert mends[:2] == ["docker pull muster-none:1", f"docker network create {network}"]
     assert mends[2].startswith("${EDITOR:-vi} +")
 
 
@@ -384,16 +394,23 @@ def test_a_strict_forge_with_another_time_is_told_and_swept(crew: Workplace, mod
     assert api_status(crew.server.url, str(stray.secret)) == 401
 
 
-def test_a_forge_that_is_not_there_is_told_with_the_line_that_names_it(crew: Workplace) -> None:
+def test_a_forge_that_is_not_there_is_told_with_the_line_that_names_it(
+    crew: Workplace, tmp_path: Path
+) -> None:
     written = crew.roster_path.read_text()
+    editor = tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\nsed -i "${{1#+}}s|=.*|= \\"{crew.server.url}\\"|" "$2"\n')
+    editor.chmod(0o755)
     nobody = f"http://127.0.0.1:{Model(crew.client).port}"
     crew.roster_path.write_text(written.replace(crew.server.url, nobody))
     try:
         report = doctor(crew)
+        [(message, mend)] = report.wrong("forge")
+        assert typed(crew, mend, {"EDITOR": str(editor)}).returncode == 0
+        assert crew.roster_path.read_text() == written
     finally:
         crew.roster_path.write_text(written)
 
-    [(message, mend)] = report.wrong("forge")
     assert message.startswith(f"stacks/{crew.name}.toml:3: forge_url: ")
     assert f"{nobody} cannot be reached: " in message
     assert "Connection refused" in message
