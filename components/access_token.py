@@ -21,10 +21,13 @@ from muster.forge import (
 
 
 class AccessTokenProvider(ForgeProvider):
-    """Mints, proves, watches and revokes access tokens; never changes one in place."""
+    """Mints, proves, watches and revokes access tokens; never changes one in place.
+
+    Where a token is given, the password rotates without it, and is what strict forges revoke by.
+    """
 
     replace_on = ("user",)
-    update_on = ("forge",)  # recorded only: the token is the same at the forge's new address
+    update_on = ("forge", "password")  # recorded only: the token stays the same
 
     def create(self, props: Props) -> CreateResult:
         """Mint a token, or take the one that was given; prove it either way.
@@ -95,18 +98,31 @@ class AccessTokenProvider(ForgeProvider):
     def read(self, id_: str, props: Props) -> ReadResult:
         """Report the token as the forge lists it; gone with its account.
 
-        A barred user's own password, by which strict forges list tokens, does not work until an
-        update has mended the account.
+        Strict forges list tokens by the bot user's own password. That of a barred user does not
+        work until an update has mended the account, and the recorded one is outdated where a
+        rotation set another and then found no token: there the token itself is asked.
         """
         user = self.forge(props).user(props["user"])
         if user is None:
             return ReadResult(None, {})
         if user.prohibit_login:
             return ReadResult(id_, props)
-        for token in self.minting_forge(props).tokens(props["user"]):
+        try:
+            listed = self.minting_forge(props).tokens(props["user"])
+        except UnauthorizedError:
+            return ReadResult(id_, props) if self._works(props) else ReadResult(None, {})
+        for token in listed:
             if token.id == props["token_id"]:
                 return ReadResult(id_, {**props, "granted": sorted(token.scopes)})
         return ReadResult(None, {})
+
+    def _works(self, props: Props) -> bool:
+        """Tell by the token itself whether it works."""
+        try:
+            Forge(self.address(props), Token(props["token"])).whoami()
+        except UnauthorizedError:
+            return False
+        return True
 
     def delete(self, _id: str, props: Props) -> None:
         """Revoke the token, unless its own secret shows that it is gone already."""

@@ -28,8 +28,8 @@ class TokenSweepProvider(ForgeProvider):
         return CreateResult(f"{props['user']}-sweep", props)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        """Revoke what is no longer kept."""
-        self._sweep(news, keep={news["kept"]})
+        """Revoke what is no longer kept, also where somebody made it by hand and named it."""
+        self._sweep(news, keep={news["kept"]}, retired={olds["kept"]})
         return UpdateResult({**olds, **news})
 
     def delete(self, _id: str, props: Props) -> None:
@@ -54,10 +54,11 @@ class TokenSweepProvider(ForgeProvider):
             )
             self._sweep({**props, "password": password}, keep=())
 
-    def _sweep(self, props: Props, keep: Container[int]) -> None:
+    def _sweep(self, props: Props, keep: Container[int], retired: Container[int] = ()) -> None:
         forge = self.minting_forge(props)
         for token in forge.tokens(props["user"]):
-            if is_ours(token.name) and token.id not in keep:
+            ours = is_ours(token.name) or token.id in retired
+            if ours and token.id not in keep:
                 with suppress(NotFoundError):
                     forge.revoke_token(props["user"], token.id)
 

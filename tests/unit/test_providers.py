@@ -148,7 +148,7 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[2], {"user": "other"}, (True, ["user"])),
         (*ALL[2], {"forge": "https://moved"}, (True, [])),
         (*ALL[2], {"scopes": ["read:user"]}, (True, ["scopes"])),
-        (*ALL[2], {"password": "new"}, (False, [])),
+        (*ALL[2], {"password": "new"}, (True, [])),
         (*ALL[2], {"max_age_days": 90}, (False, [])),
         (*ALL[3], {"repository": "acme/other"}, (True, ["repository"])),
         (*ALL[3], {"user": "other"}, (True, ["user"])),
