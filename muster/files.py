@@ -1,5 +1,6 @@
 """Put a whole file in another's place, in one step."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -25,7 +26,10 @@ def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
             if target.exists():
                 # Root may keep somebody else's file, which has to stay theirs.
                 old = target.stat()
-                os.fchown(descriptor, old.st_uid, old.st_gid)
+                # In a shared folder others may write a file that is not theirs.
+                with contextlib.suppress(PermissionError):
+                    os.fchown(descriptor, -1, old.st_gid)
+                    os.fchown(descriptor, old.st_uid, -1)
                 os.fchmod(descriptor, old.st_mode & 0o777 if mode is None else mode)
             elif mode is not None:
                 os.fchmod(descriptor, mode)

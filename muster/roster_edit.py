@@ -5,6 +5,7 @@ against what the file then says: one that changed anything else is refused.
 """
 
 import itertools
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -64,19 +65,54 @@ class Trial:
 
 
 @contextmanager
-def tried(path: Path, text: str) -> Iterator[Trial]:
+def tried(path: Path, text: str, note: Path) -> Iterator[Trial]:
     """Put a text in a roster's place, and the old one back unless the new one is kept.
+
+    Args:
+        path: the roster.
+        text: its new text.
+        note: a file that keeps both texts meanwhile, for `taken_back`.
 
     Raises:
         RosterEditError: the file cannot be read or written.
     """
     before, trial = read(path), Trial()
     try:
+        _keep(note, json.dumps({"roster": str(path.resolve()), "before": before, "text": text}))
         write(path, text)
         yield trial
     finally:
-        if not trial.kept:
+        if not trial.kept and read(path) == text:  # somebody else's edit meanwhile stays
             write(path, before)
+        note.unlink(missing_ok=True)
+
+
+def taken_back(note: Path) -> Path | None:
+    """Put back the text of a roster whose trial was never decided, for its process was killed.
+
+    Returns:
+        The roster, None where there was nothing to put back.
+
+    Raises:
+        RosterEditError: the roster cannot be read or written.
+    """
+    try:
+        kept = json.loads(note.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    path = Path(kept["roster"])
+    undecided = path.exists() and read(path) == kept["text"]
+    if undecided:
+        write(path, kept["before"])
+    note.unlink()
+    return path if undecided else None
+
+
+def _keep(note: Path, text: str) -> None:
+    try:
+        files.replace(note, text.encode(), mode=files.PRIVATE)
+    except OSError as error:
+        raise RosterEditError(f"{note}: {error.strerror}") from None
 
 
 def fields(text: str, agent: str) -> dict[str, Any] | None:
@@ -213,7 +249,10 @@ def _data(text: str) -> dict[str, Any]:
 def _checked(old: str, new: str, agent: str, section: Fields | None) -> str:
     """Return the edited text, where it says what it should and nothing else changed."""
     expected = _data(old)
-    agents = {**expected.get("agents", {}), agent: section}
+    before = expected.get("agents", {})
+    if not isinstance(before, dict):
+        raise RosterEditError("the roster's agents are no sections: write each as [agents.NAME]")
+    agents = {**before, agent: section}
     expected["agents"] = {name: each for name, each in agents.items() if each is not None}
     try:
         said = tomllib.loads(new.removeprefix(_MARK))

@@ -11,15 +11,20 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 
+def folder(project: Path) -> Path:
+    """Return where locks lie, and what has to be known after a crash; git ignores it."""
+    return project / ".muster" / "locks"
+
+
 @contextmanager
 def alone(project: Path, stack: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the stack's lock; where another `muster` holds it, say who, and wait.
 
     The kernel lets go of the lock when its holder ends, however it ends.
     """
-    folder = project / ".muster" / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / f"{stack}.lock"), folder / f"{stack}.json"
+    where = folder(project)
+    where.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(where / f"{stack}.lock"), where / f"{stack}.json"
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -1,6 +1,7 @@
 """One command's run: the project, the stack, what is shown, and the engine behind it."""
 
 import difflib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from muster.cli.changes import Changes
 from muster.cli.engine import Engine, EngineError, stacks
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
+from muster.forge import Forge
 from muster.roster import Agent, Roster, load
 from muster.status import recorded
 
@@ -32,6 +34,7 @@ class RosterChange:
         ways: what can be done where the update fails half-way.
         secrets: what the stack's configuration keeps from then on, by key.
         forget: keys that it no longer keeps.
+        about: the only agents that may change without a question; None asks in any case.
     """
 
     text: str
@@ -39,6 +42,7 @@ class RosterChange:
     ways: str
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     forget: Sequence[str] = ()
+    about: frozenset[str] | None = None
 
 
 class Session:
@@ -93,7 +97,14 @@ class Session:
     def alone(self) -> Iterator[None]:
         """Keep every other `muster` from changing this stack."""
         with lock.alone(self.project, self.stack, self.screen.say):
+            if taken := roster_edit.taken_back(self._trial):
+                self.screen.say(f"A muster that was killed left {taken} changed: put back.")
             yield
+
+    @property
+    def _trial(self) -> Path:
+        """Where a roster's two texts are kept while nobody has decided between them."""
+        return lock.folder(self.project) / f"{self.stack}.trial"
 
     def preview(self, *, refresh: bool, destroy: bool = False, quiet: bool = False) -> Changes:
         """Show what an update would do.
@@ -117,7 +128,6 @@ class Session:
         Raises:
             EngineError: something failed; what was done is kept.
         """
-        recovery.clean_up(self.engine, self.screen.say)
         doing = f"Updating stack {self.stack}"
         return self._run(doing, lambda seen: self.engine.up(seen, refresh=refresh))
 
@@ -127,9 +137,24 @@ class Session:
         Raises:
             EngineError: something failed; what is left is in the state.
         """
-        recovery.clean_up(self.engine, self.screen.say)
         doing = f"Removing all of stack {self.stack}"
         return self._run(doing, lambda seen: self.engine.destroy(seen, refresh=refresh))
+
+    def expect_forge(self) -> None:
+        """Make sure that the forge answers before what is there is removed.
+
+        A local forge is part of the stack.
+
+        Raises:
+            MusterError: it does not; nothing was changed.
+        """
+        found = self.roster()
+        url = found.forge_url
+        if url and not found.muster.local_forge and not Forge(url, None).answers():
+            raise MusterError(
+                f"the forge at {url} does not answer, and the crew's accounts are to be barred "
+                "there: start it first. Nothing was changed"
+            )
 
     def agents(self, names: list[str] | None) -> list[Agent]:
         """Return the agents of these names, or the whole crew where none is named.
@@ -168,7 +193,7 @@ class Session:
             MusterError: something is wrong; the roster is as before, or the text says what to do.
         """
         if only_preview:
-            with roster_edit.tried(self.roster_path, change.text):
+            with roster_edit.tried(self.roster_path, change.text, self._trial):
                 self.roster()
                 self.screen.report(self.outcome(self.preview(refresh=False)))
             return
@@ -182,20 +207,29 @@ class Session:
         Raises:
             MusterError: something is wrong; the roster is as before, or the text says what to do.
         """
-        with roster_edit.tried(self.roster_path, change.text) as trial:
+        with roster_edit.tried(self.roster_path, change.text, self._trial) as trial:
             self.roster()  # what is wrong in it is told at once
-            self.preview(refresh=False)
+            planned = self.preview(refresh=False)
+            if change.about is not None:
+                others = {each.agent for each in planned.all if each.agent} - change.about
+                yes = yes or not others
             if not yes and not self.screen.confirm(change.question):
                 raise typer.Abort
-            for key in change.forget:
+            # From here on the answer is yes: a signal or a failure leaves the roster changed.
+            trial.keep()
+            for key in self._kept(change.forget):
                 self.engine.forget(key)
             for key, value in change.secrets.items():
                 self.engine.keep_secret(key, value)
-            trial.keep()
         try:
             return self.up(refresh=True)
         except EngineError as error:
             raise EngineError(f"{error}\n{change.ways}") from None
+
+    def _kept(self, keys: Sequence[str]) -> list[str]:
+        """Return those of these keys by agent that the stack's configuration has."""
+        given = json.loads(self.engine.configuration().get("given") or "{}") if keys else {}
+        return [key for key in keys if any(f'["{agent}"]' in key for agent in given)]
 
     def _run(self, doing: str, run: Callable[[Changes], None], *, silent: bool = False) -> Changes:
         """Run the engine, with its progress shown and Ctrl-C handed on to it.
@@ -214,6 +248,8 @@ class Session:
         collected: list[Changes] = []
         try:
             with self.engine.cancelling(self.screen.say) as cancelled:
+                if not silent:
+                    recovery.clean_up(self.engine, self.screen.say)
                 recovery.past_stale_lock(self.engine, self.screen.say, attempt)
         except EngineError as error:
             if cancelled:
