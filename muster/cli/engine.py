@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,6 +46,7 @@ class Pulumi(PulumiCommand):
     def __init__(self) -> None:
         super().__init__()
         self._process: subprocess.Popen[str] | None = None
+        self._cancelled = False
 
     def run(  # noqa: PLR0913 - the base's, and one more
         self,
@@ -62,6 +63,8 @@ class Pulumi(PulumiCommand):
         Raises:
             CommandError: it failed.
         """
+        if self._cancelled:
+            raise create_command_error(CommandResult(stdout="", stderr="cancelled", code=1))
         told: tuple[list[str], list[str]] = ([], [])
         process = subprocess.Popen(  # noqa: S603 - our own words
             [self.command, "--non-interactive", *args],
@@ -94,8 +97,13 @@ class Pulumi(PulumiCommand):
 
     def interrupt(self) -> None:
         """Ask the engine to begin nothing more; asked again, it ends at once."""
+        self._cancelled = True
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
+
+    def go_on(self) -> None:
+        """Take commands again after an interrupt."""
+        self._cancelled = False
 
 
 def _read(stream: Any, callback: Callable[[str], Any] | None, told: list[str]) -> None:  # noqa: ANN401
@@ -152,8 +160,8 @@ class Engine:
         self._stack = _Stack(stack, _workspace(project, self._pulumi), StackInitMode.SELECT)
 
     def make_stack(self) -> None:
-        """Make the stack; which one is selected stays as it is, unless there is none yet."""
-        self._run("stack", "init", "--no-select")
+        """Make the stack, and select it."""
+        self._run("stack", "init")
 
     def remove_stack(self) -> None:
         """Remove the stack, which has to be empty, with its configuration."""
@@ -250,19 +258,22 @@ class Engine:
 
         def cancel(number: int, _frame: FrameType | None) -> None:
             came.append(number)
-            say(
-                "Cancelling: what has begun is finished, nothing more is begun. "
-                "Once more ends it at once."
-            )
             self._pulumi.interrupt()
+            with suppress(OSError):  # the terminal may be what has ended
+                say(
+                    "Cancelling: what has begun is finished, nothing more is begun. "
+                    "Once more ends it at once."
+                )
 
         before = {
             number: signal.signal(number, cancel)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) != signal.SIG_IGN  # as under nohup
         }
         try:
             yield came
         finally:
+            self._pulumi.go_on()
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -64,7 +64,8 @@ def main() -> None:
     """Run the command that the command line names; what the user can mend is told in words."""
     # What was changed for a preview is put back, also when the terminal or the system ends us.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)
     completion_init()
     try:
         app()
