@@ -1,5 +1,6 @@
 """What the engine's events say, resource by resource, in the words of a crew."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,11 @@ from typing import Any
 
 from pulumi.automation import OpType
 from pulumi.automation.events import EngineEvent, StepEventMetadata
+
+from muster.accounts import PURGE_VARIABLE
+
+KEEP, BAR = "keep", "bar"
+"""What is done to a volume that stays, and to the account of an agent that is fired."""
 
 SILENT = {OpType.SAME, OpType.READ, OpType.REFRESH, OpType.DISCARD, OpType.REMOVE_PENDING_REPLACE}
 """Operations that change nothing."""
@@ -28,6 +34,10 @@ KINDS = {
     "muster:CredentialFiles": "credentials",
 }
 
+_FOLLOWING = ("update failed", "preview failed", "destroy failed")
+_UNHANDLED = "ResourceRegistrationFailed"
+"""What the program and the engine say because of an error that was told already."""
+
 _AGENT, _DYNAMIC = "muster:index:Agent", "pulumi-python:dynamic/"
 
 
@@ -37,7 +47,7 @@ class Change:
 
     Attributes:
         urn: the resource.
-        op: Pulumi's operation: create, update, delete, create-replacement, …
+        op: Pulumi's operation: create, update, delete, create-replacement, …; or `keep`, `bar`.
         agent: the agent that it is part of, None for what the crew shares.
         what: the resource in words.
         fields: the inputs that change.
@@ -108,7 +118,7 @@ class Changes:
             return
         with self._lock:
             self.all.append(change)
-            self._open[change.urn, change.op] = change
+            self._open[change.urn, step.op] = change
 
     def _end(self, step: StepEventMetadata, *, failed: bool) -> None:
         with self._lock:
@@ -134,8 +144,22 @@ def _change(step: StepEventMetadata) -> Change | None:
     elif agent is None and kind not in {"docker:index/network:Network", "muster:ComposeFile"}:
         what = f"{name} {what}"
     op = OpType(step.op).value
+    if op == "delete":
+        op = _kept(kind, name=step.old.id if step.old else "", retained=_retained(step)) or op
     fields = sorted({key.split(".")[0].split("[")[0] for key in step.diffs or step.keys or []})
     return Change(step.urn, op, agent, what, [key for key in fields if key != "__provider"])
+
+
+def _retained(step: StepEventMetadata) -> bool:
+    return bool(step.old and step.old.retain_on_delete)
+
+
+def _kept(kind: str, *, name: str, retained: bool) -> str | None:
+    """Return what is done in truth where Pulumi's word is that a resource is deleted."""
+    if retained:
+        return KEEP
+    purged = os.environ.get(PURGE_VARIABLE, "").lower().replace(" ", "").split(",")
+    return BAR if kind == "forgejo:BotUser" and name.lower() not in purged else None
 
 
 def _plain(message: str, urn: str | None) -> str:
@@ -143,7 +167,7 @@ def _plain(message: str, urn: str | None) -> str:
     text = _without_colours(message).strip()
     text = text.partition("Exception calling application: ")[2] or text
     name = urn.rsplit("::", 1)[-1] if urn and ":pulumi:Stack::" not in urn else ""
-    known = text.startswith(("update failed", "preview failed"))
+    known = text.startswith(_FOLLOWING) or _UNHANDLED in text
     return "" if known else f"{name}: {text}" if name else text
 
 

@@ -18,10 +18,12 @@ from muster.cli.changes import Change, Changes
 from muster.doctor.findings import Finding
 
 SIGNS = {
+    "bar": ("-", "yellow", "bar", "barred"),
     "create": ("+", "green", "create", "created"),
     "create-replacement": ("+", "yellow", "create anew", "created anew"),
+    "keep": ("=", "green", "keep", "kept"),
     "delete": ("-", "red", "remove", "removed"),
-    "delete-replaced": ("-", "yellow", "remove the old one", "old one removed"),
+    "delete-replaced": ("-", "yellow", "remove the old one", "removed, the old one"),
     "update": ("~", "yellow", "change", "changed"),
 }
 _OTHER = ("?", "yellow", "", "")

@@ -26,6 +26,8 @@ def test_firing_says_what_goes_and_what_stays_and_does_it(workplace: Workplace) 
     assert "agents-dev-qwen" not in workplace.containers()
     assert "agents-dev-qwen-repos" in workplace.volumes()
     roster = workplace.roster_path.read_text()
+    assert "dev-qwen: repos volume: kept" in printed
+    assert "dev-qwen: bot user: barred" in printed
     assert "[agents.dev-qwen]" not in roster
     assert "# the others" in roster
 
@@ -35,7 +37,7 @@ def test_a_purge_takes_account_and_volumes_once_the_name_is_typed(workplace: Wor
     workplace.up()
     before = workplace.roster_path.read_bytes()
 
-    refused = workplace.muster("fire", "dev-qwen", "--purge", "--yes", stdin="dev\n", expect=2)
+    refused = workplace.muster("fire", "dev-qwen", "--purge", "--yes", stdin="dev\n", expect=1)
     assert "nothing was done" in refused
     assert workplace.roster_path.read_bytes() == before
     with workplace.terminal("muster fire dev-qwen --purge") as child:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from muster.cli.options import AdminToken, AsJson, Names, Stack, Yes, examples
+from muster.errors import MusterError
 
 MANY = 4
 """More than one in so many of the crew at once is many."""
@@ -25,7 +26,11 @@ def fire(
         ),
     ] = False,
     yes_fire_many: Annotated[
-        bool, typer.Option("--yes-fire-many", help="Fire more than a quarter of the crew at once.")
+        bool,
+        typer.Option(
+            "--yes-fire-many",
+            help="Fire more than one agent, and more than a quarter of the crew, at once.",
+        ),
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -58,7 +63,7 @@ def fire(
         change = RosterChange(
             edited,
             question=f"Fire {', '.join(agent.name for agent in fired)}?",
-            ways="The roster is changed: muster up finishes it.",
+            ways=_ways(purge=purge),
         )
         session.change_roster(change, yes=yes or purge)
         if purge:
@@ -66,12 +71,27 @@ def fire(
                 session.screen.say(f" - volume {volume}: removed", "red")
 
 
+def _ways(*, purge: bool) -> str:
+    if not purge:
+        return "The roster is changed: muster up finishes it."
+    users = os.environ["MUSTER_PURGE"]
+    return (
+        f"The roster is changed: MUSTER_PURGE={users} muster up finishes it, accounts and all; the "
+        "volumes are then to be removed with docker volume rm"
+    )
+
+
 def _typed(as_json: bool, names: list[str]) -> None:  # noqa: FBT001
     """Have the names typed, each once more."""
     for name in names:
-        said = typer.prompt(f"Type {name} to purge it", err=as_json)
+        try:
+            said = typer.prompt(f"Type {name} to purge it", err=as_json)
+        except typer.Abort:
+            raise MusterError(
+                f"--purge wants {name} typed, also with --yes: nothing was done"
+            ) from None
         if said != name:
-            raise typer.BadParameter(f"{said} is not {name}: nothing was done")
+            raise MusterError(f"{said} is not {name}: nothing was done")
 
 
 def register(app: typer.Typer) -> None:
