@@ -109,15 +109,17 @@ def container_labels(client: docker.DockerClient, name: str) -> dict[str, str] |
 def published_ports(client: docker.DockerClient, name: str) -> set[int]:
     """Return this machine's ports that the container of that name has while it runs."""
     try:
-        bound = client.containers.get(name).attrs["HostConfig"]["PortBindings"] or {}
+        container = client.containers.get(name)
     except docker.errors.NotFound:
         return set()
-    return {int(binding["HostPort"]) for bindings in bound.values() for binding in bindings}
+    bound = container.attrs["NetworkSettings"]["Ports"] or {}  # empty unless it runs
+    return {int(each["HostPort"]) for bindings in bound.values() for each in bindings or ()}
 
 
 def containers_of(client: docker.DockerClient, stack: str) -> dict[str, Container]:
     """Return the containers that carry a stack's label, by name, with what `inspect` says."""
-    found = client.containers.list(all=True, filters={"label": f"{STACK_LABEL}={stack}"})
+    labelled: dict[str, str | list[str] | bool] = {"label": f"{STACK_LABEL}={stack}"}
+    found = client.containers.list(all=True, filters=labelled, ignore_removed=True)
     return {str(each.name): each for each in found}
 
 

@@ -101,7 +101,7 @@ class Seen:
     """What there is besides the roster; `None` where it could not be asked, and why in `unseen`.
 
     Attributes:
-        recorded: what the last update said of each agent: the stack's output `agents`.
+        recorded: what `recorded` returns.
         containers: the stack's containers, by name.
         images: the id of each image in use, as the engine has it now.
         users: the forge's accounts, by name in lower case.
@@ -109,7 +109,7 @@ class Seen:
         unseen: why something could not be asked.
     """
 
-    recorded: Mapping[str, Any]
+    recorded: Mapping[str, Mapping[str, Any]]
     containers: Mapping[str, Container] | None = None
     images: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, User] | None = None
@@ -117,13 +117,35 @@ class Seen:
     unseen: list[str] = field(default_factory=list)
 
 
-def recorded(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the last update said of each agent, from a stack's exported state."""
-    for resource in deployment.get("resources", []):
-        if resource["type"] == "pulumi:pulumi:Stack":
-            agents: Mapping[str, Any] = resource.get("outputs", {}).get("agents", {})
-            return agents
-    return {}
+def recorded(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what a stack's exported state says of each agent that is hired.
+
+    Account, credentials and container are their resources'. Roles, endpoint and rotation are what
+    the last update said that went through: they may be missing, or older.
+    """
+    resources = [each for each in deployment.get("resources") or [] if not each.get("delete")]
+    said: Mapping[str, Any] = {}
+    for each in resources:
+        if each["type"] == "pulumi:pulumi:Stack":
+            said = each.get("outputs", {}).get("agents", {})
+    found: dict[str, dict[str, Any]] = {}
+    for kind, keys in _FACTS.items():
+        for each in resources:
+            name = each["urn"].rsplit("::", 1)[-1]
+            if each["type"].endswith(kind) and each.get("outputs"):
+                facts = found.setdefault(name, dict(said.get(name, {})))
+                facts |= {key: each["outputs"][key] for key in keys}
+                facts |= {f"{kind}:id": each["id"]}
+    return {name: facts for name, facts in found.items() if "user_id" in facts}
+
+
+_CONTAINER = "docker:index/container:Container"
+_FACTS = {
+    "forgejo:BotUser": ("user_id",),
+    "forgejo:AccessToken": ("issued_at",),
+    _CONTAINER: (),
+}
+"""What is read of an agent's resources, by their kinds."""
 
 
 def look(
@@ -253,7 +275,7 @@ def _roster_drift(agent: Agent | None, said: Mapping[str, Any]) -> Iterator[str]
         "endpoint": agent.base_url or "anthropic",
         "bot_user": agent.forge_user,
     }
-    changed = [key for key, value in now.items() if said.get(key) != value]
+    changed = [key for key, value in now.items() if said.get(key, value) != value]
     if changed:
         yield f"{', '.join(changed)} changed in the roster: muster up"
 
@@ -261,13 +283,16 @@ def _roster_drift(agent: Agent | None, said: Mapping[str, Any]) -> Iterator[str]
 def _docker_drift(
     agent: Agent | None, container: Container | None, wanted: str, seen: Seen
 ) -> Iterator[str]:
-    if seen.containers is None or agent is None:
+    if seen.containers is None or agent is None or agent.name not in seen.recorded:
         return
     running = container is not None and container.status == "running"
     if wanted == "running" and not running:
         yield f"container {container.status if container else 'is gone'}: muster up"
     elif wanted == "stopped" and running:
         yield "container runs: muster up stops it"
+    made = seen.recorded.get(agent.name, {}).get(f"{_CONTAINER}:id")
+    if running and made is not None and container is not None and container.id != made:
+        yield "container made anew by somebody else, docker compose say: muster up replaces it"
     newer = seen.images.get(agent.image)
     if container is not None and newer is not None and container.attrs["Image"] != newer:
         yield f"image {agent.image} is newer than the container: muster up"

@@ -70,8 +70,9 @@ class Look:
 
     def _rows(self) -> tuple[list[AgentStatus], list[str]]:
         session = self._session
+        state = session.engine.state()
         roster = session.roster()
-        return status.look(roster, session.stack, session.engine.state(), self._forge(roster))
+        return status.look(roster, session.stack, state, self._forge(roster))
 
     def _forge(self, roster: Roster) -> tuple[str, Administrator] | str:
         """Return the forge and its administrator, or why it is not asked."""

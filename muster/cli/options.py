@@ -24,6 +24,9 @@ AdminToken = Annotated[
     ),
 ]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Agents, by name.")]
+NamesOrAll = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME...]", help="Agents, by name; or --all.")
+]
 SomeNames = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME...]", help="Agents; default: the whole crew.")
 ]

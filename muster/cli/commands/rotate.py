@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from muster.cli.options import AdminToken, AsJson, SomeNames, Stack, Yes, examples
+from muster.cli.options import AdminToken, AsJson, NamesOrAll, Stack, Yes, examples
 
 
 def rotate(
-    names: SomeNames = None,
+    names: NamesOrAll = None,
     stack: Stack = None,
     older_than: Annotated[
         str | None,
@@ -40,15 +40,16 @@ def rotate(
     from muster import roster_edit
     from muster.cli.durations import duration
     from muster.cli.session import RosterChange, Session
+    from muster.status import recorded
 
+    age = duration(older_than) if older_than else None
     if bool(names) == every:
-        raise typer.BadParameter("name the agents, or write --all")
+        raise typer.BadParameter("name the agents, or write --all: one of them")
     by_hand = token_from_stdin or password_from_stdin
     if token_from_stdin and password_from_stdin:
         raise typer.BadParameter("standard input holds one of them: token or password")
     if by_hand and (len(names or []) != 1 or older_than):
         raise typer.BadParameter("a token or password by hand is for one agent")
-    age = duration(older_than) if older_than else None
     given = sys.stdin.readline().strip() if by_hand else ""
     if by_hand and not given:
         raise typer.BadParameter("there is nothing on standard input")
@@ -56,9 +57,9 @@ def rotate(
     with session.alone():
         chosen = session.agents(names)
         if age is not None:
-            issued = _issued(session.engine.state())
-            now = datetime.now(UTC)
-            chosen = [each for each in chosen if now - issued.get(each.name, now) > age]
+            hired = recorded(session.engine.state())
+            limit = datetime.now(UTC) - age
+            chosen = [each for each in chosen if _issued(hired, each.name) < limit]
         if not chosen:
             session.screen.say("No credentials are that old: nothing to do.")
             session.screen.report({"stack": session.stack, "changes": []})
@@ -78,13 +79,10 @@ def rotate(
         session.change_roster(change, yes=yes)
 
 
-def _issued(state: dict[str, Any]) -> dict[str, datetime]:
-    """Return when each agent's credentials were issued."""
-    return {
-        each["urn"].rsplit("::", 1)[-1]: datetime.fromisoformat(each["outputs"]["issued_at"])
-        for each in state.get("resources", [])
-        if each["type"].endswith("forgejo:AccessToken") and "outputs" in each
-    }
+def _issued(hired: dict[str, dict[str, Any]], agent: str) -> datetime:
+    """Return when an agent's credentials were issued; one without any has none that are old."""
+    told = hired.get(agent, {}).get("issued_at")
+    return datetime.fromisoformat(told) if told else datetime.now(UTC)
 
 
 def register(app: typer.Typer) -> None:
