@@ -263,6 +263,12 @@ def without_services(text: str, services: Collection[str], note: str) -> str:
     Raises:
         FactoryError: a service is written in a way that cannot be commented out.
     """
+    expected = _yaml(text)
+    if not isinstance(expected, dict) or not isinstance(expected.get("services"), dict):
+        raise FactoryError(
+            "the compose file cannot be read, or has no services: remove those of "
+            f"{', '.join(services)} there by hand, or move the file away"
+        )
     rows = toml_file.lines(text)
     for first, end in _blocks(text, services):
         indent = rows[first][: len(rows[first]) - len(rows[first].lstrip())]
@@ -271,10 +277,12 @@ def without_services(text: str, services: Collection[str], note: str) -> str:
                 rows[number] = f"# {rows[number]}"
         rows[first] = f"{indent}# {note}{_newline(text)}{rows[first]}"
     written = "".join(rows)
-    expected = yaml.safe_load(text)
     for name in set(services) & set(expected["services"]):
         del expected["services"][name]
-    if _yaml(written) != expected:
+    said = _yaml(written)
+    if isinstance(said, dict) and said.get("services") is None:  # nothing is left of them
+        said["services"] = {}
+    if said != expected:
         raise FactoryError(
             f"services {', '.join(services)} cannot be commented out in the compose file as it is "
             "written: remove them there by hand"

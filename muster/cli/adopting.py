@@ -7,6 +7,7 @@ is stopped; the project file, by which a second run knows what is left to do, is
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
@@ -56,6 +57,7 @@ class Adoption:
             self._refuse_strangers()
             old = [each for agent in found.agents for each in self._old.get(agent.service, [])]
             self._show()
+            self._edited_files()  # what cannot be edited is told before anything happens
             needed = {container_name(found.project, agent.name) for agent in found.agents}
             in_the_way = [each for each in old if each.name in needed]
             for name in held.enter_context(handover.set_aside(self._client, in_the_way)):
@@ -196,17 +198,23 @@ class Adoption:
     def _edit_files(self) -> None:
         """Keep the factory from making the services again; the project file comes last."""
         found = self._factory
-        note = f"Muster runs this agent now: {self._session.roster_path.resolve()}"
-        if found.compose_file.exists():
-            composed = factory.without_services(
-                roster_edit.read(found.compose_file), [each.service for each in found.agents], note
-            )
-            roster_edit.write(found.compose_file, composed)
-        written = factory.without_agents(
-            roster_edit.read(found.file), [agent.section for agent in found.agents], note
-        )
-        roster_edit.write(found.file, written)
+        for path, text in self._edited_files().items():
+            roster_edit.write(path, text)
         self._say(f" ~ {found.compose_file} and {found.file}: agents commented out", "yellow")
+
+    def _edited_files(self) -> dict[Path, str]:
+        """Return the factory's files without the agents, in the order in which to write them."""
+        found = self._factory
+        note = f"Muster runs this agent now: {self._session.roster_path.resolve()}"
+        texts = {}
+        if found.compose_file.exists():
+            services = [each.service for each in found.agents]
+            texts[found.compose_file] = factory.without_services(
+                roster_edit.read(found.compose_file), services, note
+            )
+        sections = [agent.section for agent in found.agents]
+        texts[found.file] = factory.without_agents(roster_edit.read(found.file), sections, note)
+        return texts
 
     def _standing(self) -> str:
         """Say what stands where it stopped, and how to go on."""
