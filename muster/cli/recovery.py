@@ -17,7 +17,7 @@ from muster.cli.engine import Engine, EngineError
 
 _LOCKED = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)")
 _PLUGINS = ("pulumi-resource-", "pulumi-language-")
-_ENGINE = "pulumi"
+_DYNAMIC = "pulumi.dynamic"  # the module that hosts the dynamic resources
 _ABOUT_NOW = 5.0  # seconds by which clocks of lock and process may differ
 _END_SECONDS = 5.0
 
@@ -51,8 +51,10 @@ class Lock:
             named = process.name()
         except psutil.NoSuchProcess:
             return True
+        except psutil.AccessDenied:
+            return False
         since = datetime.fromisoformat(self.since).timestamp()
-        return named != _ENGINE or process.create_time() > since + _ABOUT_NOW
+        return not _is_engine(named) or process.create_time() > since + _ABOUT_NOW
 
 
 def lock_of(engine: Engine) -> Lock | None:
@@ -132,15 +134,20 @@ def orphans(project: Path) -> list[psutil.Process]:
 
 def _is_orphan(process: psutil.Process, project: Path) -> bool:
     try:
-        command = [Path(word).name for word in process.cmdline()[:3]]
+        command = [Path(word).name for word in process.cmdline()[:4]]
         if process.uids().real != os.getuid() or not _is_plugin(command):
             return False
         if Path(process.cwd()) != project.resolve():
             return False
-        return all(parent.name() != _ENGINE for parent in process.parents())
+        return not any(_is_engine(parent.name()) for parent in process.parents())
     except psutil.Error:
         return False
 
 
+def _is_engine(name: str) -> bool:
+    """Tell the engine by its process's name; some packagers wrap it as `.pulumi-wrapped`."""
+    return "pulumi" in name and not name.startswith("pulumi-")
+
+
 def _is_plugin(command: list[str]) -> bool:
-    return any(word.startswith(_PLUGINS) for word in command)
+    return _DYNAMIC in command or any(word.startswith(_PLUGINS) for word in command)
