@@ -64,9 +64,8 @@ def refusal(user: User, *, mark: str, adopt: bool) -> str | None:
         other = user.login_name.removeprefix(_MARK)
         return (
             f"bot user {name} belongs to another agent ({other}), and no account is handed on: "
-            "if the stack, the project or the agent was renamed, take the old name back; "
-            f"else choose another forge_user, or fire that agent with {PURGE_VARIABLE}={name}, "
-            "which frees the name and removes all that it opened"
+            "choose another forge_user; or if the stack, the project or the agent was renamed, "
+            "take the old name back"
         )
     if user.is_admin:
         return f"user {name} is an administrator of the forge: choose another forge_user"

@@ -89,7 +89,8 @@ def _report(outputs: dict[str, Any], administrator: str) -> None:
     print(f"""
 The forge:   {outputs["forge"]}, administrator {administrator}
 Password:    . .venv/bin/activate && pulumi config get {PASSWORD} --stack {STACK}
-At work:     docker logs --follow {rows[1][-1]}""")
+At work:     docker logs --follow {rows[1][-1]}
+             (each cycle fails at its endpoint until a llama-server listens at port 8081)""")
 
 
 def _exists() -> bool:

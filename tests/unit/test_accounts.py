@@ -45,10 +45,9 @@ def test_an_account_with_another_mark_is_refused_even_for_adoption(
     other: str, *, adopt: bool
 ) -> None:
     assert refusal(login_name=f"muster:{other}", adopt=adopt) == (
-        f"bot user dev-qwen belongs to another agent ({other}), and no account is handed on: if "
-        "the stack, the project or the agent was renamed, take the old name back; else choose "
-        "another forge_user, or fire that agent with MUSTER_PURGE=dev-qwen, which frees the name "
-        "and removes all that it opened"
+        f"bot user dev-qwen belongs to another agent ({other}), and no account is handed on: "
+        "choose another forge_user; or if the stack, the project or the agent was renamed, take "
+        "the old name back"
     )
 
 

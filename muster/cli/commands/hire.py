@@ -79,11 +79,12 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
                 secrets=_key(fields),
             )
         else:
-            changed = {key: value for key, value in fields.items() if section.get(key) != value}
+            now = session.agents([name])[0].model_dump()
+            changed = {key: value for key, value in fields.items() if _as_text(now[key]) != value}
             what = f"change {', '.join(changed)}" if changed else "rotate its credentials"
             session.screen.say(f"{name} is hired: this would {what}.")
             if not changed:
-                numbers = session.next_rotations({name: section.get("rotation", 1)})
+                numbers = session.next_rotations({name: now["rotation"]})
                 changed = {"rotation": numbers[name]}
             change = RosterChange(
                 roster_edit.with_fields(text, name, changed),
@@ -92,6 +93,11 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
                 secrets=_key(section | fields),
             )
         session.change_roster(change, yes=yes, only_preview=preview)
+
+
+def _as_text(value: object) -> object:
+    """Return a field of the roster's model as the command line gives it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _key(section: Mapping[str, Any]) -> dict[str, str]:

@@ -37,7 +37,7 @@ def init(
         path.unlink()
         raise
     screen.say(f"Made {path.relative_to(folder)} and stack {name}.")
-    screen.say(f"Hire the first agent: muster hire dev-qwen dev --stack {name} …")
+    screen.say("Hire the first agent with muster hire; muster hire --help has examples.")
 
 
 def env() -> None:

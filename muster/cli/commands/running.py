@@ -1,11 +1,14 @@
 """`muster logs`, `start`, `stop` and `restart`: day-to-day running."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from muster.cli.options import AsJson, SomeNames, Stack, examples
+from muster.cli.options import AsJson, SomeNames, Stack, Yes, examples
+
+if TYPE_CHECKING:
+    from muster.cli.session import Session
 
 
 def logs(
@@ -40,34 +43,49 @@ def logs(
             return
 
 
-def start(names: SomeNames = None, stack: Stack = None, *, as_json: AsJson = False) -> None:
-    """Start agents that were stopped: `enabled = true` in the roster, and a container that runs."""
-    _enable(names, stack, enabled=True, as_json=as_json)
+def start(
+    names: SomeNames = None, stack: Stack = None, *, yes: Yes = False, as_json: AsJson = False
+) -> None:
+    """Start agents that were stopped: `enabled = true` in the roster, and a container that runs.
+
+    Asks where the update would change other agents too.
+    """
+    from muster.cli.session import Session
+
+    _enable(names, Session(stack, as_json=as_json), enabled=True, yes=yes)
 
 
-def stop(names: SomeNames = None, stack: Stack = None, *, as_json: AsJson = False) -> None:
+def stop(
+    names: SomeNames = None, stack: Stack = None, *, yes: Yes = False, as_json: AsJson = False
+) -> None:
     """Stop agents, also for later updates: `enabled = false` in the roster, and no container.
 
-    They stay hired, with their credentials and volumes.
+    They stay hired, with their credentials and volumes. Asks where the update would change other
+    agents too. Where the forge is down, `docker stop` and the container's name stop one at once.
     """
-    _enable(names, stack, enabled=False, as_json=as_json)
+    from muster.cli.session import Session
+
+    _enable(names, Session(stack, as_json=as_json), enabled=False, yes=yes)
 
 
-def _enable(names: list[str] | None, stack: str | None, *, enabled: bool, as_json: bool) -> None:
+def _enable(names: list[str] | None, session: "Session", *, enabled: bool, yes: bool) -> None:
     from muster import roster_edit
-    from muster.cli.session import RosterChange, Session
+    from muster.cli.session import RosterChange
 
-    session = Session(stack, as_json=as_json)
     with session.alone():
         edited = session.roster_text()
-        for agent in session.agents(names):
+        chosen = session.agents(names)
+        for agent in chosen:
             if agent.enabled != enabled:
                 edited = roster_edit.with_fields(edited, agent.name, {"enabled": enabled})
         verb = "start" if enabled else "stop"
         change = RosterChange(
-            edited, question=f"{verb}?", ways=f"The roster is changed: muster up {verb}s them."
+            edited,
+            question="That is more than was asked for. Make it so?",
+            ways=f"The roster is changed: muster up {verb}s them.",
+            about=frozenset(agent.name for agent in chosen),
         )
-        session.change_roster(change, yes=True)
+        session.change_roster(change, yes=yes)
 
 
 def restart(names: SomeNames = None, stack: Stack = None, *, as_json: AsJson = False) -> None:

@@ -68,6 +68,7 @@ def down(
 
     session = Session(stack, as_json=as_json, admin_token=admin_token)
     with session.alone():
+        session.expect_forge()
         if not yes:
             session.preview(refresh=False, destroy=True)
             if not session.screen.confirm(f"Remove all of stack {session.stack}?"):
