@@ -47,10 +47,18 @@ def connect(host: str | None) -> docker.DockerClient:
 
 @contextmanager
 def engine(host: str | None) -> Iterator[docker.DockerClient]:
-    """Connect as `connect` does, for as long as the context lasts."""
+    """Connect as `connect` does, for as long as the context lasts.
+
+    Raises:
+        DockerError: no engine answers, or it refuses what is asked meanwhile.
+    """
     client = connect(host)
     try:
         yield client
+    except docker.errors.APIError as error:
+        raise DockerError(f"Docker refuses: {error.explanation}") from None
+    except requests.RequestException as error:
+        raise DockerError(f"Docker does not answer any more: {_reason(error)}") from None
     finally:
         client.close()
 
