@@ -22,7 +22,7 @@ from muster import dotenv, roster, roster_edit, rules, toml_file
 from muster.errors import MusterError
 from muster.names import service_name, user_upper
 from muster.problems import Problem, RosterError
-from muster.toml_file import Place, Statement
+from muster.toml_file import MARK, Place, Statement, line_end
 
 COMPOSE_FILE = "docker-compose.yml"
 PROJECTS = "projects"
@@ -34,8 +34,6 @@ ADMINISTRATOR = "disinto-admin"
 
 OWN_SERVICES = ("agents", "forgejo")
 """Services of the factory's own that are on the same network as those of its agents."""
-
-_MARK = "\ufeff"
 
 
 class FactoryError(MusterError):
@@ -202,7 +200,7 @@ def new_roster(factory: Factory) -> str:
     table.update({key: value for key, value in settings.items() if value is not None})
     if table:
         document["muster"] = table
-    return f"#:schema ../muster/roster.schema.json\n{tomlkit.dumps(document)}"
+    return f"{roster.SCHEMA}\n{tomlkit.dumps(document)}"
 
 
 def with_agents(text: str, agents: Sequence[FactoryAgent]) -> str:
@@ -235,8 +233,8 @@ def without_agents(text: str, sections: Collection[str], note: str) -> str:
     Raises:
         FactoryError: an agent is written in a way that cannot be commented out.
     """
-    bare = text.removeprefix(_MARK)
-    written = "".join(_commented(bare, set(sections), f"# {note}{_newline(text)}"))
+    bare = text.removeprefix(MARK)
+    written = "".join(_commented(bare, set(sections), f"# {note}{line_end(text)}"))
     expected = tomllib.loads(bare)
     agents = expected.get("agents", {})
     expected["agents"] = {name: each for name, each in agents.items() if name not in sections}
@@ -275,7 +273,7 @@ def without_services(text: str, services: Collection[str], note: str) -> str:
         for number in range(first, end):
             if rows[number].strip() and not rows[number].lstrip().startswith("#"):
                 rows[number] = f"# {rows[number]}"
-        rows[first] = f"{indent}# {note}{_newline(text)}{rows[first]}"
+        rows[first] = f"{indent}# {note}{line_end(text)}{rows[first]}"
     written = "".join(rows)
     for name in set(services) & set(expected["services"]):
         del expected["services"][name]
@@ -398,7 +396,3 @@ def _yaml(text: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return None
-
-
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"

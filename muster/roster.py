@@ -24,6 +24,9 @@ from muster.toml_file import Place
 
 __all__ = ["Agent", "Muster", "Problem", "Roster", "RosterError", "load", "problem"]
 
+SCHEMA = "#:schema ../muster/roster.schema.json"
+"""The line by which editors find the schema, in `stacks/`."""
+
 SCHEDULE = "schedule"
 """`[agents.schedule]` is the factory's, and no agent."""
 

@@ -16,11 +16,9 @@ import tomlkit
 
 from muster import files
 from muster.errors import MusterError
-from muster.toml_file import Place, Statement, lines, statements
+from muster.toml_file import MARK, Place, Statement, line_end, lines, statements
 
 Fields = Mapping[str, object]
-
-_MARK = "\ufeff"
 
 
 class RosterEditError(MusterError):
@@ -128,7 +126,7 @@ def with_agent(text: str, agent: str, values: Fields) -> str:
     Raises:
         RosterEditError: the roster's agents are no sections.
     """
-    newline = _newline(text)
+    newline = line_end(text)
     document = tomlkit.document()
     agents = tomlkit.table(is_super_table=True)
     section = tomlkit.table()
@@ -150,7 +148,7 @@ def with_fields(text: str, agent: str, values: Fields) -> str:
     before, section, after = _cut(text, agent)
     expected = {**(fields(text, agent) or {}), **values}
     for key, value in values.items():
-        section = list(_with_field(section, key, value, _newline(text)))
+        section = list(_with_field(section, key, value, line_end(text)))
     return _checked(
         text,
         before + "".join(section) + after,
@@ -190,12 +188,12 @@ def _cut(text: str, agent: str) -> tuple[str, list[str], str]:
     length = 1 + sum(1 for _ in itertools.takewhile(lambda each: not each.opens, rest))
     texts = [each.text for each in found]
     start, end = starts[0], starts[0] + length
-    mark = _MARK if text.startswith(_MARK) else ""
+    mark = MARK if text.startswith(MARK) else ""
     return mark + "".join(texts[:start]), texts[start:end], "".join(texts[end:])
 
 
 def _statements(text: str) -> Iterator[Statement]:
-    return statements(text.removeprefix(_MARK))
+    return statements(text.removeprefix(MARK))
 
 
 def _with_field(section: list[str], key: str, value: object, newline: str) -> Iterator[str]:
@@ -235,13 +233,9 @@ def _replaced(statement: str, key: str, value: object) -> str:
     return tomlkit.dumps(document)
 
 
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
-
-
 def _data(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text.removeprefix(_MARK))
+        return tomllib.loads(text.removeprefix(MARK))
     except tomllib.TOMLDecodeError as error:
         raise RosterEditError(f"the roster is no valid TOML: {error}") from None
 
@@ -255,7 +249,7 @@ def _checked(old: str, new: str, agent: str, section: Fields | None) -> str:
     agents = {**before, agent: section}
     expected["agents"] = {name: each for name, each in agents.items() if each is not None}
     try:
-        said = tomllib.loads(new.removeprefix(_MARK))
+        said = tomllib.loads(new.removeprefix(MARK))
     except tomllib.TOMLDecodeError:
         said = {}
     if {"agents": {}, **said} != expected:

@@ -9,6 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+MARK = "\ufeff"
+"""A byte order mark, which some editors leave at the begin of a file."""
+
 Place = tuple[str, ...]
 """The keys that lead to a value: `("agents", "dev-qwen", "roles")`."""
 
@@ -138,6 +141,11 @@ def statements(text: str) -> Iterator[Statement]:
             places = tuple(table + place for place in places)
         yield Statement(first, gathered, table, places, opens)
         first, gathered = number + 1, ""
+
+
+def line_end(text: str) -> str:
+    """Return how a text ends its lines."""
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def lines(text: str) -> list[str]:

@@ -8,9 +8,6 @@ from muster import roster, roster_edit
 from muster.cli.place import STACKS
 from muster.errors import MusterError
 
-SCHEMA = "#:schema ../muster/roster.schema.json"
-"""The line by which editors find the roster's schema."""
-
 
 def write_roster(folder: Path, project: str, repo: str, forge_url: str) -> Path:
     """Write a roster without agents.
@@ -28,7 +25,7 @@ def write_roster(folder: Path, project: str, repo: str, forge_url: str) -> Path:
     document.update({"name": project, "repo": repo, "forge_url": forge_url})
     if Path(project).name != project:
         raise MusterError(f'"{project}" is no name of a project; write one such as "acme"')
-    roster_edit.write(path, f"{SCHEMA}\n{tomlkit.dumps(document)}")
+    roster_edit.write(path, f"{roster.SCHEMA}\n{tomlkit.dumps(document)}")
     try:
         roster.load(path)
     except MusterError:
