@@ -97,7 +97,7 @@ class Adoption:
         had_roster, had_settings = path.exists(), settings.exists()
         with ExitStack() as undo:
             if session.stack not in stacks(session.project):
-                session.engine.make_stack()
+                session.engine.make_stack(select=False)
                 if not (had_roster or had_settings):
                     undo.callback(session.engine.remove_stack)
             if not had_roster:

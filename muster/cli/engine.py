@@ -159,9 +159,9 @@ class Engine:
         self._pulumi = Pulumi()
         self._stack = _Stack(stack, _workspace(project, self._pulumi), StackInitMode.SELECT)
 
-    def make_stack(self) -> None:
-        """Make the stack, and select it."""
-        self._run("stack", "init")
+    def make_stack(self, *, select: bool) -> None:
+        """Make the stack."""
+        self._run("stack", "init", *([] if select else ["--no-select"]))
 
     def remove_stack(self) -> None:
         """Remove the stack, which has to be empty, with its configuration."""

@@ -16,6 +16,7 @@ from muster.cli.changes import Changes
 from muster.cli.engine import Engine, EngineError
 
 _LOCKED = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)")
+_PROJECT = "muster"  # as Pulumi.yaml names it; several projects may share a state
 _PLUGINS = ("pulumi-resource-", "pulumi-language-")
 _DYNAMIC = "pulumi.dynamic"  # the module that hosts the dynamic resources
 _ABOUT_NOW = 5.0  # seconds by which clocks of lock and process may differ
@@ -69,7 +70,7 @@ def lock_of(engine: Engine) -> Lock | None:
     if kind != "file":
         return None
     locks = engine.project / Path(folder).expanduser() / ".pulumi" / "locks"
-    for file in locks.glob(f"**/{engine.stack}/*.json"):
+    for file in locks.glob(f"**/{_PROJECT}/{engine.stack}/*.json"):
         try:
             told = json.loads(file.read_text())
         except (FileNotFoundError, ValueError):  # its update is about to begin, or has ended

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from muster.cli.changes import Change, Changes
 from muster.doctor.findings import Finding
+from muster.errors import MusterError
 
 SIGNS = {
     "bar": ("-", "yellow", "bar", "barred"),
@@ -30,6 +31,10 @@ _OTHER = ("?", "yellow", "", "")
 _SIGN_OF = {True: ("ok", None), False: ("wrong", "red"), None: ("-", "dim")}
 _WIDE = 400  # columns where no terminal wraps
 _ROWS = 12  # of the live view
+
+
+class DeclinedError(MusterError):
+    """The user said no."""
 
 
 class Screen:
@@ -62,15 +67,27 @@ class Screen:
         """Whether a person can be asked."""
         return sys.stdin is not None and sys.stdin.isatty()
 
-    def confirm(self, question: str) -> bool:
-        """Ask; where nobody can be asked, the answer has to be given by an option.
+    def expect_answer(self) -> None:
+        """Make sure that somebody can be asked.
 
         Raises:
-            typer.BadParameter: standard input is no terminal.
+            typer.BadParameter: standard input is no terminal: the answer has to be an option.
         """
         if not self.terminal:
             raise typer.BadParameter("standard input is no terminal: answer with --yes")
-        return typer.confirm(question, err=self.as_json)
+
+    def confirm(self, question: str) -> None:
+        """Ask, and go on only after a yes.
+
+        Raises:
+            typer.BadParameter: nobody can be asked.
+            DeclinedError: the answer was no, or Ctrl-C.
+        """
+        self.expect_answer()
+        try:
+            typer.confirm(question, err=self.as_json, abort=True)
+        except typer.Abort:
+            raise DeclinedError("declined: nothing was changed") from None
 
     def ask(self, question: str, argument: str) -> str:
         """Ask for a value; where nobody can be asked, it has to be given as an argument.

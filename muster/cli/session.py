@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from muster import roster_edit
 from muster.cli import lock, place, recovery
 from muster.cli.changes import Changes
@@ -207,14 +205,16 @@ class Session:
         Raises:
             MusterError: something is wrong; the roster is as before, or the text says what to do.
         """
+        if not yes and change.about is None:
+            self.screen.expect_answer()
         with roster_edit.tried(self.roster_path, change.text, self._trial) as trial:
             self.roster()  # what is wrong in it is told at once
             planned = self.preview(refresh=False)
             if change.about is not None:
                 others = {each.agent for each in planned.all if each.agent} - change.about
                 yes = yes or not others
-            if not yes and not self.screen.confirm(change.question):
-                raise typer.Abort
+            if not yes:
+                self.screen.confirm(change.question)
             # From here on the answer is yes: a signal or a failure leaves the roster changed.
             trial.keep()
             for key in self._kept(change.forget):
@@ -267,12 +267,13 @@ class Session:
             "changes": [change.report() for change in changes.all],
         }
 
-    def reviewed(self, *, yes: bool, refresh: bool, question: str) -> bool:
+    def review(self, *, yes: bool, refresh: bool, question: str) -> None:
         """Show the preview and ask, unless `yes` was said beforehand, or there is nothing to do."""
         if yes:
-            return True
-        planned = self.preview(refresh=refresh)
-        return not planned.all or self.screen.confirm(question)
+            return
+        self.screen.expect_answer()
+        if self.preview(refresh=refresh).all:
+            self.screen.confirm(question)
 
     def done(self, changes: Changes) -> None:
         """Say in a line what an update did, and report it."""

@@ -140,7 +140,7 @@ def test_who_declines_finds_everything_as_it_was(workplace: Workplace, factory: 
         child.expect(f"work that is not pushed stays in {factory.folder.name}_agents")
         child.expect(rf"Take over {factory.agent}\?")
         child.sendline("n")
-        child.expect("Aborted")
+        child.expect("declined: nothing was changed")
         child.wait()
 
     assert child.exitstatus == 1

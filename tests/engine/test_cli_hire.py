@@ -73,6 +73,7 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
     with workplace.terminal(AS_PRINTED) as child:
         child.expect(r"\[y/N\]")
         child.sendline("n")
+        child.expect("declined: nothing was changed")
         child.wait()
     assert child.exitstatus == 1
     with workplace.terminal(AS_PRINTED) as child:

@@ -23,6 +23,7 @@ def init(
     from muster.cli import new_project, place
     from muster.cli.engine import Engine
     from muster.cli.screen import Screen
+    from muster.forge import Forge
 
     screen = Screen()
     name = project or screen.ask("Project", "muster init PROJECT")
@@ -32,11 +33,13 @@ def init(
     place.activate(os.environ, folder, None)
     path = new_project.write_roster(folder, name, repository, url)
     try:
-        Engine(folder, name).make_stack()
+        Engine(folder, name).make_stack(select=True)
     except BaseException:
         path.unlink()
         raise
     screen.say(f"Made {path.relative_to(folder)} and stack {name}.")
+    if not Forge(url, None).answers():
+        screen.say(f"warning: no forge answers at {url}; mend forge_url in {path.name}", "yellow")
     screen.say("Hire the first agent with muster hire; muster hire --help has examples.")
 
 

@@ -46,8 +46,7 @@ def up(
 
     session = Session(stack, as_json=as_json, admin_token=admin_token)
     with session.alone():
-        if not session.reviewed(yes=yes, refresh=not no_refresh, question="Make it so?"):
-            raise typer.Abort
+        session.review(yes=yes, refresh=not no_refresh, question="Make it so?")
         session.done(session.up(refresh=not no_refresh))
 
 
@@ -70,9 +69,9 @@ def down(
     with session.alone():
         session.expect_forge()
         if not yes:
+            session.screen.expect_answer()
             session.preview(refresh=False, destroy=True)
-            if not session.screen.confirm(f"Remove all of stack {session.stack}?"):
-                raise typer.Abort
+            session.screen.confirm(f"Remove all of stack {session.stack}?")
         session.done(session.destroy(refresh=not no_refresh))
 
 
