@@ -32,7 +32,7 @@ def never_healthy(workplace: Workplace, tmp_path: Path) -> Iterator[str]:
     context.mkdir()
     (context / "Dockerfile").write_bytes(NEVER_HEALTHY)
     tag = f"never-healthy-{workplace.name}"
-    workplace.client.images.build(path=str(context), tag=tag)
+    workplace.client.images.build(path=str(context), tag=tag, rm=True)
     yield tag
     workplace.client.images.remove(tag, force=True)
 
