@@ -104,7 +104,7 @@ class Session:
         """Where a roster's two texts are kept while nobody has decided between them."""
         return lock.folder(self.project) / f"{self.stack}.trial"
 
-    def preview(self, *, refresh: bool, destroy: bool = False, quiet: bool = False) -> Changes:
+    def preview(self, *, refresh: bool, destroy: bool = False) -> Changes:
         """Show what an update would do.
 
         Raises:
@@ -116,8 +116,7 @@ class Session:
             lambda seen: self.engine.preview(seen, refresh=refresh, destroy=destroy),
             silent=True,
         )
-        if not quiet:
-            self.screen.plan(changes)
+        self.screen.plan(changes)
         return changes
 
     def up(self, *, refresh: bool) -> Changes:
@@ -253,8 +252,10 @@ class Session:
                 recovery.past_stale_lock(self.engine, self.screen.say, attempt)
         except EngineError as error:
             if cancelled:
-                kept = "nothing was changed" if silent else "what was done is kept, and muster up "
-                raise EngineError(f"cancelled: {kept}{'' if silent else 'finishes it'}") from None
+                kept = "what was done is kept, and muster up finishes it"
+                raise EngineError(
+                    f"cancelled: {'nothing was changed' if silent else kept}"
+                ) from None
             raise EngineError("\n".join(told) or str(error)) from None
         for warning in collected[-1].warnings:
             self.screen.say(f"warning: {warning}", "yellow")
