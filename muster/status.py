@@ -124,13 +124,14 @@ def recorded(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     the last update said that went through: they may be missing, or older.
     """
     resources = [each for each in deployment.get("resources") or [] if not each.get("delete")]
+    theirs = [each for each in resources if _OF_AN_AGENT in each["urn"]]
     said: Mapping[str, Any] = {}
     for each in resources:
         if each["type"] == "pulumi:pulumi:Stack":
             said = each.get("outputs", {}).get("agents", {})
     found: dict[str, dict[str, Any]] = {}
     for kind, keys in _FACTS.items():
-        for each in resources:
+        for each in theirs:
             name = each["urn"].rsplit("::", 1)[-1]
             if each["type"].endswith(kind) and each.get("outputs"):
                 facts = found.setdefault(name, dict(said.get(name, {})))
@@ -139,6 +140,7 @@ def recorded(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: facts for name, facts in found.items() if "user_id" in facts}
 
 
+_OF_AN_AGENT = "muster:index:Agent$"
 _CONTAINER = "docker:index/container:Container"
 _FACTS = {
     "forgejo:BotUser": ("user_id",),
