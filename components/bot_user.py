@@ -7,7 +7,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props, differs
-from muster.accounts import PURGE_VARIABLE, RESTRICTIONS, STANDING, email_of, refusal, standing_of
+from muster.accounts import RESTRICTIONS, STANDING, email_of, refusal, standing_of, to_purge
 from muster.credentials import new_password
 from muster.forge import Forge, ForgeError, User
 
@@ -123,7 +123,7 @@ class BotUserProvider(ForgeProvider):
         user = self.account(props)
         if user is None:
             return
-        if id_.lower() in os.environ.get(PURGE_VARIABLE, "").lower().replace(" ", "").split(","):
+        if id_.lower() in to_purge(os.environ):
             self.forge(props).purge_user(id_)
             return
         self.forge(props).edit_user(

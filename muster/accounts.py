@@ -5,6 +5,7 @@ keep it for local accounts, and logging in works all the same. It has to be sent
 PATCH. The full name tells people the same.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from muster.forge import User
@@ -28,6 +29,11 @@ PURGE_VARIABLE = "MUSTER_PURGE"
 """Bot users, comma-separated, that firing removes with all their issues and pull requests."""
 
 _MARK = "muster:"
+
+
+def to_purge(environment: Mapping[str, str]) -> set[str]:
+    """Return the bot users that `PURGE_VARIABLE` names, in lower case."""
+    return set(environment.get(PURGE_VARIABLE, "").lower().replace(" ", "").split(","))
 
 
 def mark_of(stack: str, project: str, agent: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from pulumi.automation import OpType
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
-from muster.accounts import PURGE_VARIABLE
+from muster.accounts import to_purge
 
 KEEP, BAR = "keep", "bar"
 """What is done to a volume that stays, and to the account of an agent that is fired."""
@@ -158,8 +158,8 @@ def _kept(kind: str, *, name: str, retained: bool) -> str | None:
     """Return what is done in truth where Pulumi's word is that a resource is deleted."""
     if retained:
         return KEEP
-    purged = os.environ.get(PURGE_VARIABLE, "").lower().replace(" ", "").split(",")
-    return BAR if kind == "forgejo:BotUser" and name.lower() not in purged else None
+    barred = kind == "forgejo:BotUser" and name.lower() not in to_purge(os.environ)
+    return BAR if barred else None
 
 
 def _plain(message: str, urn: str | None) -> str:

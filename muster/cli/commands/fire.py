@@ -40,6 +40,7 @@ def fire(
     The account stays, and so do its issues, pull requests and volumes, unless `--purge` is given.
     """
     from muster import roster_edit
+    from muster.accounts import PURGE_VARIABLE
     from muster.cli import firing
     from muster.cli.session import RosterChange, Session
 
@@ -59,7 +60,7 @@ def fire(
                 session.screen.say(line)
         if purge:
             _typed(session.screen.as_json, [agent.name for agent in fired])
-            os.environ["MUSTER_PURGE"] = ",".join(agent.forge_user for agent in fired)
+            os.environ[PURGE_VARIABLE] = ",".join(agent.forge_user for agent in fired)
         change = RosterChange(
             edited,
             question=f"Fire {', '.join(agent.name for agent in fired)}?",
@@ -74,10 +75,12 @@ def fire(
 def _ways(*, purge: bool) -> str:
     if not purge:
         return "The roster is changed: muster up finishes it."
-    users = os.environ["MUSTER_PURGE"]
+    from muster.accounts import PURGE_VARIABLE
+
+    users = os.environ[PURGE_VARIABLE]
     return (
-        f"The roster is changed: MUSTER_PURGE={users} muster up finishes it, accounts and all; the "
-        "volumes are then to be removed with docker volume rm"
+        f"The roster is changed: {PURGE_VARIABLE}={users} muster up finishes it, accounts and all; "
+        "the volumes are then to be removed with docker volume rm"
     )
 
 
