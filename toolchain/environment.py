@@ -20,12 +20,18 @@ VARIABLES = {
 }
 """What Pulumi needs. A value of the user's own wins, another checkout's does not."""
 
-OPERATIONS = 4
-"""How many of its operations Pulumi does at a time, unless the user says otherwise.
+PACE = {
+    "PULUMI_PARALLEL": "4",
+    "PULUMI_PARALLEL_DIFF": "true",
+}
+"""How Pulumi goes about its work, unless the user says otherwise.
 
-As many as the host of the dynamic resources serves (Pulumi 3.256). Pulumi's own choice is four a
-processor: nothing is done any sooner, and an agent that is rotated stands still for longer, since
-its container's end and start share the processors with everybody's.
+Four operations at a time, as many as the host of the dynamic resources serves (Pulumi 3.256).
+Pulumi's own choice is four a processor: nothing is done any sooner, and an agent that is rotated
+stands still for longer, since its container's end and start share the processors with everybody's.
+
+Resources are compared side by side too. Pulumi's own choice is one after the other: a crew of 50
+waits a fifth longer for its preview.
 """
 
 COMMAND = """\
@@ -82,8 +88,8 @@ def activation() -> str:
         ours = path.relative_to(ROOT)
         lines.append(f'case "${{{name}:-}}" in ""|*/{ours})')
         lines.append(f"    export {name}={shlex.quote(str(path))} ;; esac")
-    lines.append(f': "${{PULUMI_PARALLEL:={OPERATIONS}}}"')
-    lines += ["export PULUMI_PARALLEL PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
+    lines += [f': "${{{name}:={value}}}"; export {name}' for name, value in PACE.items()]
+    lines += ["export PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ import yaml
 from muster import dotenv
 from muster.administrator import CONFIGURATION
 from muster.errors import MusterError
-from toolchain.environment import OPERATIONS, VARIABLES
+from toolchain.environment import PACE, VARIABLES
 from toolchain.paths import BIN, ROOT
 
 PROJECT_FILE = "Pulumi.yaml"
@@ -34,10 +34,8 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
 
     A value of the user's own wins, another checkout's does not.
     """
-    found = {
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_PARALLEL": environment.get("PULUMI_PARALLEL") or str(OPERATIONS),
-    }
+    found = {name: environment.get(name) or value for name, value in PACE.items()}
+    found["PULUMI_SKIP_UPDATE_CHECK"] = "true"
     for name, path in VARIABLES.items():
         value = environment.get(name, "")
         own = value and not value.endswith(f"/{path.relative_to(ROOT)}")

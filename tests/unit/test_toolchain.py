@@ -142,6 +142,7 @@ def test_activation_points_pulumi_at_this_project() -> None:
     assert variables["PULUMI_HOME"] == str(paths.PULUMI_HOME)
     assert variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
     assert variables["PULUMI_PARALLEL"] == "4"
+    assert variables["PULUMI_PARALLEL_DIFF"] == "true"
 
 
 def test_activation_keeps_the_users_own_settings_but_not_another_checkouts() -> None:
@@ -149,10 +150,12 @@ def test_activation_keeps_the_users_own_settings_but_not_another_checkouts() -> 
         PULUMI_HOME="/home/me/.pulumi",
         PULUMI_CONFIG_PASSPHRASE_FILE="/elsewhere/.muster/passphrase",
         PULUMI_PARALLEL="16",
+        PULUMI_PARALLEL_DIFF="false",
     )
 
     assert variables["PULUMI_HOME"] == "/home/me/.pulumi"
     assert variables["PULUMI_PARALLEL"] == "16"
+    assert variables["PULUMI_PARALLEL_DIFF"] == "false"
     assert variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
 
 
