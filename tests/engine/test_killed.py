@@ -1,7 +1,13 @@
 """What a killed engine leaves: the next run makes one of everything."""
 
+import pytest
 from asking import api_status, wait_until
 from workplace import Workplace
+
+AT_EVERY_STEP, AT_THE_END = "false", "true"
+"""When the engine writes its state, as PULUMI_SKIP_CHECKPOINTS says it."""
+
+whenever_the_state_is_written = pytest.mark.parametrize("skip", [AT_EVERY_STEP, AT_THE_END])
 
 
 def _whole(place: Workplace) -> None:
@@ -15,9 +21,34 @@ def _whole(place: Workplace) -> None:
     assert place.preview() == {}
 
 
+def _barred(place: Workplace) -> bool:
+    bot_user = place.forge.user(place.user("dev-qwen"))
+    return bot_user is not None and bot_user.prohibit_login
+
+
+def _killed_rotation(place: Workplace, undone: str) -> str:
+    """Kill an engine that writes no state before the end; return the token that the state has."""
+    place.environment["PULUMI_SKIP_CHECKPOINTS"] = AT_THE_END
+    place.roster(place.agent("dev-qwen"))
+    place.up()
+    old_token = place.token("dev-qwen")
+    place.roster(place.agent("dev-qwen", rotation=2))
+    with place.engine("up", "--yes", "--skip-preview") as engine:
+        if undone == "swap":
+            place.wait_for_event("destroy", place.container_name("dev-qwen"))
+        else:
+            wait_until(lambda: api_status(place.server.url, old_token) == 401)
+        engine.kill()
+    place.pulumi("cancel", "--yes")
+    assert place.token("dev-qwen") == old_token
+    return old_token
+
+
+@whenever_the_state_is_written
 def test_an_engine_killed_while_it_creates_a_container_leaves_nothing_double(
-    workplace: Workplace,
+    workplace: Workplace, skip: str
 ) -> None:
+    workplace.environment["PULUMI_SKIP_CHECKPOINTS"] = skip
     workplace.roster(workplace.agent("dev-qwen"))
 
     with workplace.engine("up", "--yes", "--skip-preview") as engine:
@@ -47,9 +78,11 @@ def test_an_agent_whose_section_goes_after_a_kill_leaves_no_credentials(
     assert workplace.forge.tokens(workplace.user("dev-qwen")) == []
 
 
+@whenever_the_state_is_written
 def test_an_engine_killed_between_the_new_token_and_the_swap_leaves_one_token(
-    workplace: Workplace,
+    workplace: Workplace, skip: str
 ) -> None:
+    workplace.environment["PULUMI_SKIP_CHECKPOINTS"] = skip
     workplace.roster(workplace.agent("dev-qwen"))
     workplace.up()
     old_token = workplace.token("dev-qwen")
@@ -64,6 +97,67 @@ def test_an_engine_killed_between_the_new_token_and_the_swap_leaves_one_token(
     workplace.up()
     assert api_status(workplace.server.url, old_token) == 401
     _whole(workplace)
+
+
+@pytest.mark.parametrize("undone", ["swap", "sweep"])
+def test_a_rotation_without_a_trace_in_the_state_is_done_again(
+    workplace: Workplace, undone: str
+) -> None:
+    old_token = _killed_rotation(workplace, undone)
+
+    workplace.up()
+
+    assert api_status(workplace.server.url, old_token) == 401
+    _whole(workplace)
+
+
+def test_a_refresh_mends_what_a_rotation_did_that_is_taken_back(workplace: Workplace) -> None:
+    """The roster is as the state has it, but the state's token is revoked, its container gone."""
+    old_token = _killed_rotation(workplace, "sweep")
+    workplace.roster(workplace.agent("dev-qwen"))
+
+    workplace.up("--refresh")
+
+    assert workplace.token("dev-qwen") != old_token
+    _whole(workplace)
+
+
+def test_firing_without_a_trace_in_the_state_is_done_again(workplace: Workplace) -> None:
+    workplace.environment["PULUMI_SKIP_CHECKPOINTS"] = AT_THE_END
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+    token = workplace.token("dev-qwen")
+    workplace.roster("")
+
+    with workplace.engine("up", "--yes", "--skip-preview") as engine:
+        workplace.wait_for_event("destroy", workplace.container_name("dev-qwen"))
+        engine.kill()
+
+    workplace.pulumi("cancel", "--yes")
+    workplace.up()
+    assert workplace.containers() == set()
+    assert api_status(workplace.server.url, token) in {401, 403}
+    assert _barred(workplace)
+    assert workplace.preview() == {}
+
+
+def test_the_doctor_fires_whom_neither_state_nor_roster_knows(workplace: Workplace) -> None:
+    """Hired by an engine that was killed before it wrote its state, and not wanted any more."""
+    workplace.environment["PULUMI_SKIP_CHECKPOINTS"] = AT_THE_END
+    workplace.roster(workplace.agent("dev-qwen"))
+    with workplace.engine("up", "--yes", "--skip-preview") as engine:
+        workplace.wait_for_event("start", workplace.container_name("dev-qwen"))
+        engine.kill()
+    workplace.pulumi("cancel", "--yes")
+    workplace.roster("")
+    workplace.up()
+    assert workplace.containers() == {"agents-dev-qwen"}
+
+    workplace.muster("doctor", "--fix")
+
+    assert workplace.containers() == set()
+    assert _barred(workplace)
+    assert workplace.forge.tokens(workplace.user("dev-qwen")) == []
 
 
 def test_the_providers_end_when_the_engine_is_killed(workplace: Workplace) -> None:
