@@ -60,8 +60,8 @@ def plan() -> list[Step]:
 def configure() -> None:
     """Write the passphrase, the state's folder, and what activation sets; safe to repeat."""
     STATE.mkdir(parents=True, exist_ok=True)
-    PULUMI_HOME.mkdir(parents=True, exist_ok=True)
     write_passphrase()
+    silence()
     # Programs and dynamic providers import our packages whatever the working directory is.
     (VENV / "lib" / _python() / "site-packages" / "muster.pth").write_text(f"{ROOT}\n")
     command = BIN / "muster"
@@ -79,6 +79,19 @@ def write_passphrase() -> None:
         made = os.open(PASSPHRASE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(made, "w") as file:
             file.write(secrets.token_urlsafe(32))
+
+
+def silence() -> None:
+    """Keep Pulumi from its automatic log, unless somebody made a folder for it.
+
+    Pulumi (3.256) writes every property of every resource to PULUMI_HOME/logs, encrypted, up to
+    500 MB. That is half of the engine's work in a preview, and secrets rest in one place more. It
+    has no switch (pulumi/pulumi#22416), but goes without where that folder cannot be made.
+    """
+    PULUMI_HOME.mkdir(parents=True, exist_ok=True)
+    log = PULUMI_HOME / "logs"
+    if not log.exists():
+        log.touch()
 
 
 def activation() -> str:

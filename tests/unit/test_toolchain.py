@@ -123,6 +123,28 @@ def test_the_passphrase_is_readable_by_its_owner_only_and_never_overwritten(
     assert passphrase.read_text() == first
 
 
+def test_pulumi_finds_no_folder_for_its_automatic_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "PULUMI_HOME", tmp_path / "pulumi")
+
+    environment.silence()
+    environment.silence()
+
+    assert (tmp_path / "pulumi" / "logs").is_file()
+
+
+def test_a_folder_that_somebody_made_for_pulumis_log_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr(environment, "PULUMI_HOME", tmp_path)
+
+    environment.silence()
+
+    assert (tmp_path / "logs").is_dir()
+
+
 def activated(**variables: str) -> dict[str, str]:
     """Return the variables after the activation's lines ran in a shell."""
     script = f"set -eu\n{environment.activation()}env"
