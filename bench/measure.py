@@ -64,6 +64,9 @@ class Bench:
                 yield Figure(size, f"floor, {threads} threads: {job}", getattr(floor, job), "s")
         with self._workplace() as place, MemoryWatch() as memory:
             yield from self._crew(size, place, few)
+        with self._workplace() as place:
+            place.environment["PULUMI_SKIP_CHECKPOINTS"] = "true"
+            yield from self._changes(size, place, few)
         for part, peak in sorted(memory.peaks.items()):
             yield Figure(size, f"peak memory: {part}", peak / _MEBIBYTE, "MiB")
         yield Figure(size, "peak memory: all", memory.total / _MEBIBYTE, "MiB")
@@ -138,6 +141,22 @@ class Bench:
         fired = crew.up([])
         yield Figure(size, "fire all", fired, "s")
         yield Figure(size, "fire all / floor", fired / floor.fire, "times", mark(1.3))
+
+    def _changes(self, size: int, place: Workplace, floor: Seconds) -> Iterator[Figure]:
+        crew, everybody, how = Crew(place), names(size), "state written once"
+        _say(f"{size}: {how}")
+        crew.up([])
+        hired = crew.up(everybody)
+        yield Figure(size, f"{how}: hire", hired, "s")
+        yield Figure(size, f"{how}: hire / floor", hired / floor.hire, "times")
+        faster = UPSTREAM / (hired / size)
+        yield Figure(size, f"{how}: times faster than upstream", faster, "times")
+        rotated = crew.up(everybody, rotation=2)
+        yield Figure(size, f"{how}: rotate all", rotated, "s")
+        yield Figure(size, f"{how}: rotate all / floor", rotated / floor.rotate, "times")
+        fired = crew.up([])
+        yield Figure(size, f"{how}: fire all", fired, "s")
+        yield Figure(size, f"{how}: fire all / floor", fired / floor.fire, "times")
 
     def _floor(self, size: int, threads: int) -> Seconds:
         _say(f"{size}: floor, {threads} threads")
