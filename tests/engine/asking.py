@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pexpect
 import requests
 
 
@@ -52,6 +53,32 @@ def _answer(folder: Path, secret: str) -> dict[str, str]:
     helper.write_text('#!/bin/sh\nprintf %s "$GIT_SECRET"\n')
     helper.chmod(0o700)
     return {"GIT_ASKPASS": str(helper), "GIT_SECRET": secret}
+
+
+def ended(child: "pexpect.spawn[str]") -> int | None:
+    """Wait until what runs in a terminal has ended; return its exit code.
+
+    Raises:
+        pexpect.TIMEOUT: it runs on.
+    """
+    child.expect(pexpect.EOF)
+    child.wait()
+    return child.exitstatus
+
+
+def interrupted(child: "pexpect.spawn[str]") -> int | None:
+    """Press Ctrl-C at a prompt until it has ended what asks; return its exit code.
+
+    Python loses the one that comes in the instant before it reads the answer.
+    """
+
+    def ends() -> bool:
+        child.sendintr()
+        return child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1) == 0
+
+    wait_until(ends)
+    child.wait()
+    return child.exitstatus
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:

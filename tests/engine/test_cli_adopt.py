@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from asking import api_status, password_status
+from asking import api_status, ended, password_status
 from old_factory import OldFactory
 from workplace import Workplace
 
@@ -107,8 +107,7 @@ def test_old_services_run_on_until_the_new_container_is_healthy(
         child.expect("Waiting for")
         child.sendintr()
         child.expect("stopped. The old services run on")
-        child.wait()
-    assert child.exitstatus == 1
+        assert ended(child) == 1
     told = workplace.muster("adopt", str(factory.file), "--yes", expect=1)
     assert "is not healthy: out of order" in told
     assert f"muster adopt {factory.file}" in told
@@ -141,9 +140,8 @@ def test_who_declines_finds_everything_as_it_was(workplace: Workplace, factory: 
         child.expect(rf"Take over {factory.agent}\?")
         child.sendline("n")
         child.expect("declined: nothing was changed")
-        child.wait()
+        assert ended(child) == 1
 
-    assert child.exitstatus == 1
     assert {path: path.read_bytes() for path in before} == before
     assert {each.id: each.name for each in factory.containers().values()} == containers
     assert list(stacks.iterdir()) == []

@@ -1,5 +1,6 @@
 """`muster fire`, as a person types it."""
 
+from asking import ended
 from workplace import Workplace
 
 
@@ -45,9 +46,8 @@ def test_a_purge_takes_account_and_volumes_once_the_name_is_typed(workplace: Wor
         child.expect("Type dev-qwen")
         child.sendline("dev-qwen")
         child.expect("Done")
-        child.wait()
+        assert ended(child) == 0
 
-    assert child.exitstatus == 0
     assert workplace.forge.user(workplace.user("dev-qwen")) is None
     assert workplace.volumes() == set()
     assert workplace.containers() == set()

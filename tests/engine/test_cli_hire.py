@@ -1,6 +1,6 @@
 """`muster hire`, as a person types it."""
 
-from asking import api_status
+from asking import api_status, ended, interrupted
 from workplace import Workplace
 
 from muster.credentials import new_password
@@ -28,9 +28,8 @@ def test_the_command_line_of_upstreams_page_hires_and_typed_again_rotates(
         child.sendline("y")
         child.expect(r"dev-qwen: container: created")
         child.expect("Done")
-        child.wait()
+        assert ended(child) == 0
 
-    assert child.exitstatus == 0
     written = workplace.roster_path.read_text()
     assert written.startswith(before)
     assert written.removeprefix(before) == (
@@ -74,13 +73,10 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
         child.expect(r"\[y/N\]")
         child.sendline("n")
         child.expect("declined: nothing was changed")
-        child.wait()
-    assert child.exitstatus == 1
+        assert ended(child) == 1
     with workplace.terminal(AS_PRINTED) as child:
         child.expect(r"\[y/N\]")
-        child.sendintr()
-        child.wait()
-    assert child.exitstatus == 1
+        assert interrupted(child) == 1
     printed = workplace.muster("hire", "dev-qwen", "dev", *ENDPOINT, "--preview")
     assert "dev-qwen: bot user: create" in printed
     local = ("--local-model", "http://localhost:8081", "--model", "m")

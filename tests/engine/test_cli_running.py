@@ -4,7 +4,7 @@ import json
 import subprocess
 from typing import Any
 
-from asking import wait_until
+from asking import ended, wait_until
 from workplace import Workplace
 
 
@@ -73,8 +73,7 @@ def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace
         workplace.roster(workplace.agent("dev-later"))
         child.expect("not hired yet")
         child.sendintr()
-        child.wait()
-    assert child.exitstatus == 0
+        assert ended(child) == 0
 
 
 def test_logs_are_the_agents_own_lines_and_can_be_followed(workplace: Workplace) -> None:
@@ -88,8 +87,7 @@ def test_logs_are_the_agents_own_lines_and_can_be_followed(workplace: Workplace)
         for cycle in (1, 2, 3):
             child.expect(f'"cycle": {cycle},')
         child.sendintr()
-        child.wait()
-    assert child.exitstatus == 0
+        assert ended(child) == 0
     assert "muster up makes it" in _logs_of_a_stopped_agent(workplace)
 
 
@@ -114,7 +112,7 @@ def test_a_project_is_made_and_its_stack_works_with_plain_pulumi(workplace: Work
             child.expect(r"Forge \(URL\): ")
             child.sendline(url)
             child.expect("exists: edit it")
-            child.wait()
+            assert ended(child) == 1
         plain = subprocess.run(
             ["bash", "-c", f'eval "$(muster env)" && pulumi preview --stack {name}'],
             cwd=workplace.folder,

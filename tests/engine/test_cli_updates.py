@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from asking import wait_until
+from asking import ended, wait_until
 from workplace import Workplace
 
 
@@ -58,9 +58,8 @@ def test_down_asks_and_leaves_the_accounts_and_the_volumes(workplace: Workplace)
         child.expect(r"Remove all of stack \w+\? \[y/N\]")
         child.sendline("y")
         child.expect("Done")
-        child.wait()
+        assert ended(child) == 0
 
-    assert child.exitstatus == 0
     assert workplace.containers() == set()
     assert workplace.volumes() == {"agents-dev-qwen-data", "agents-dev-qwen-repos"}
     assert workplace.forge.user(workplace.user("dev-qwen")) is not None
@@ -77,9 +76,8 @@ def test_ctrl_c_in_the_middle_of_an_update_is_clean_and_the_next_one_finishes(
         child.sendintr()
         child.expect("Cancelling")
         child.expect("muster up finishes it")
-        child.wait()
+        assert ended(child) == 1
 
-    assert child.exitstatus == 1
     assert _locks(workplace) == []
     assert "pending_operations" not in workplace.pulumi("stack", "export")
     printed = workplace.muster("up", "--yes")
@@ -96,8 +94,7 @@ def test_a_terminal_shows_what_is_under_way_with_its_time(workplace: Workplace) 
         child.expect(r"dev-qwen: [a-z ]+ … \d s")
         child.expect(r"dev-qwen: container: created \(\d+\.\d s\)")
         child.expect("Done")
-        child.wait()
-    assert child.exitstatus == 0
+        assert ended(child) == 0
 
 
 def test_what_a_killed_run_left_is_said_and_cleaned_up_before_the_next(
@@ -166,9 +163,8 @@ def test_the_second_of_two_musters_says_who_is_at_work_and_waits(workplace: Work
             first.sendline("y")
             first.expect("Done: ")
             second.expect("Nothing to do")
-            second.wait()
-        first.wait()
-    assert (first.exitstatus, second.exitstatus) == (0, 0)
+            assert ended(second) == 0
+        assert ended(first) == 0
 
 
 def test_the_administrator_is_found_in_a_env_file_beside_the_project(
