@@ -114,6 +114,15 @@ def container_labels(client: docker.DockerClient, name: str) -> dict[str, str] |
         return None
 
 
+def labels_by_name(client: docker.DockerClient) -> dict[str, dict[str, str]]:
+    """Return the labels of every container, by its name; one question, however many there are."""
+    return {
+        name.removeprefix("/"): dict(each["Labels"] or {})
+        for each in client.api.containers(all=True)
+        for name in each["Names"] or ()
+    }
+
+
 def published_ports(client: docker.DockerClient, name: str) -> set[int]:
     """Return this machine's ports that the container of that name has while it runs."""
     try:

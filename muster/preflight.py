@@ -17,10 +17,10 @@ from muster import local_forge
 from muster.accounts import mark_of, refusal
 from muster.docker import (
     DockerError,
-    container_labels,
     engine,
     has_network,
     image_id,
+    labels_by_name,
     make_empty_image,
     published_ports,
 )
@@ -143,8 +143,9 @@ def foreign_containers(
     }
     if roster.muster.local_forge:
         places[local_forge.container_name(roster.name)] = ("muster", "local_forge")
+    found = labels_by_name(client)
     for name, place in places.items():
-        labels = container_labels(client, name)
+        labels = found.get(name)
         if labels is not None and labels.get(STACK_LABEL) != stack:
             yield problem(
                 roster,

@@ -181,6 +181,22 @@ def test_destroying_without_an_administrator_says_so_and_keeps_the_crew(
     assert _world(workplace) == before
 
 
+def test_a_container_of_somebody_elses_under_an_agents_name_is_left_alone(
+    workplace: Workplace,
+) -> None:
+    workplace.roster("\n" + workplace.agent("dev-qwen"))
+    name = workplace.container_name("dev-qwen")
+    theirs = workplace.client.containers.create("muster-agent", name=name)
+    try:
+        told = _refusal(workplace)
+        theirs.reload()
+    finally:
+        theirs.remove()
+
+    assert f"{workplace.name}.toml:" in told
+    assert f"a container named {name} exists and is not this stack's" in told
+
+
 USERS, COLLABORATORS = "/admin/users", "/repos/{owner}/{repo}/collaborators/{user}"
 TOKENS = "/users/{user}/tokens"
 
