@@ -26,13 +26,13 @@ def main() -> None:
     with ForgeServer(client) as server:
         about = machine(client, Forge(server.url, None).version())
         figures = list(_measured(Bench(server, client), arguments.agents))
-    if arguments.json:
-        kept = {"machine": about, "figures": [figure.as_json() for figure in figures]}
-        print(json.dumps(kept, indent=2))
-    else:
-        print(_report(about, figures))
-    if arguments.agents == SIZES:
-        RESULTS.write_text(_report(about, figures), encoding="utf-8")
+        if arguments.json:
+            kept = {"machine": about, "figures": [figure.as_json() for figure in figures]}
+            print(json.dumps(kept, indent=2))
+        else:
+            print(_report(about, figures))
+        if arguments.agents == SIZES:
+            RESULTS.write_text(_report(about, figures), encoding="utf-8")
 
 
 def _measured(bench: Bench, sizes: list[int]) -> list[Figure]:
