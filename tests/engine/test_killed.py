@@ -7,8 +7,6 @@ from workplace import Workplace
 AT_EVERY_STEP, AT_THE_END = "false", "true"
 """When the engine writes its state, as PULUMI_SKIP_CHECKPOINTS says it."""
 
-whenever_the_state_is_written = pytest.mark.parametrize("skip", [AT_EVERY_STEP, AT_THE_END])
-
 
 def _whole(place: Workplace) -> None:
     """Make sure of one user, one token that works, one container that runs."""
@@ -44,7 +42,7 @@ def _killed_rotation(place: Workplace, undone: str) -> str:
     return old_token
 
 
-@whenever_the_state_is_written
+@pytest.mark.parametrize("skip", [AT_EVERY_STEP, AT_THE_END])
 def test_an_engine_killed_while_it_creates_a_container_leaves_nothing_double(
     workplace: Workplace, skip: str
 ) -> None:
@@ -78,11 +76,9 @@ def test_an_agent_whose_section_goes_after_a_kill_leaves_no_credentials(
     assert workplace.forge.tokens(workplace.user("dev-qwen")) == []
 
 
-@whenever_the_state_is_written
 def test_an_engine_killed_between_the_new_token_and_the_swap_leaves_one_token(
-    workplace: Workplace, skip: str
+    workplace: Workplace,
 ) -> None:
-    workplace.environment["PULUMI_SKIP_CHECKPOINTS"] = skip
     workplace.roster(workplace.agent("dev-qwen"))
     workplace.up()
     old_token = workplace.token("dev-qwen")
