@@ -77,8 +77,7 @@ def interrupted(child: "pexpect.spawn[str]") -> int | None:
         return child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1) == 0
 
     wait_until(ends)
-    child.wait()
-    return child.exitstatus
+    return ended(child)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:

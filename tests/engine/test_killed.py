@@ -1,5 +1,7 @@
 """What a killed engine leaves: the next run makes one of everything."""
 
+from collections.abc import Callable
+
 import pytest
 from asking import api_status, wait_until
 from workplace import Workplace
@@ -24,6 +26,14 @@ def _barred(place: Workplace) -> bool:
     return bot_user is not None and bot_user.prohibit_login
 
 
+def _killed_up(place: Workplace, moment: Callable[[], object]) -> None:
+    """Kill an update's engine once `moment` has passed, and take away the lock it leaves."""
+    with place.engine("up", "--yes", "--skip-preview") as engine:
+        moment()
+        engine.kill()
+    place.pulumi("cancel", "--yes")
+
+
 def _killed_rotation(place: Workplace, undone: str) -> str:
     """Kill an engine that writes no state before the end; return the token that the state has."""
     place.environment["PULUMI_SKIP_CHECKPOINTS"] = AT_THE_END
@@ -31,13 +41,11 @@ def _killed_rotation(place: Workplace, undone: str) -> str:
     place.up()
     old_token = place.token("dev-qwen")
     place.roster(place.agent("dev-qwen", rotation=2))
-    with place.engine("up", "--yes", "--skip-preview") as engine:
-        if undone == "swap":
-            place.wait_for_event("destroy", place.container_name("dev-qwen"))
-        else:
-            wait_until(lambda: api_status(place.server.url, old_token) == 401)
-        engine.kill()
-    place.pulumi("cancel", "--yes")
+    moments = {
+        "swap": lambda: place.wait_for_event("destroy", place.container_name("dev-qwen")),
+        "sweep": lambda: wait_until(lambda: api_status(place.server.url, old_token) == 401),
+    }
+    _killed_up(place, moments[undone])
     assert place.token("dev-qwen") == old_token
     return old_token
 
@@ -49,11 +57,10 @@ def test_an_engine_killed_while_it_creates_a_container_leaves_nothing_double(
     workplace.environment["PULUMI_SKIP_CHECKPOINTS"] = skip
     workplace.roster(workplace.agent("dev-qwen"))
 
-    with workplace.engine("up", "--yes", "--skip-preview") as engine:
-        workplace.wait_for_event("create", workplace.container_name("dev-qwen"))
-        engine.kill()
+    _killed_up(
+        workplace, lambda: workplace.wait_for_event("create", workplace.container_name("dev-qwen"))
+    )
 
-    workplace.pulumi("cancel", "--yes")
     workplace.up()
     _whole(workplace)
 
@@ -64,11 +71,11 @@ def test_an_agent_whose_section_goes_after_a_kill_leaves_no_credentials(
     """What delivers them stands in nobody's state then."""
     workplace.roster(workplace.agent("dev-qwen"))
 
-    with workplace.engine("up", "--yes", "--skip-preview") as engine:
-        workplace.wait_for_event("create", f"{workplace.name}-credentials-dev-qwen")
-        engine.kill()
+    _killed_up(
+        workplace,
+        lambda: workplace.wait_for_event("create", f"{workplace.name}-credentials-dev-qwen"),
+    )
 
-    workplace.pulumi("cancel", "--yes")
     workplace.roster("")
     workplace.up()
     assert workplace.containers() == set()
@@ -84,12 +91,10 @@ def test_an_engine_killed_between_the_new_token_and_the_swap_leaves_one_token(
     old_token = workplace.token("dev-qwen")
     workplace.roster(workplace.agent("dev-qwen", rotation=2))
 
-    with workplace.engine("up", "--yes", "--skip-preview") as engine:
-        workplace.wait_for_event("destroy", f"{workplace.name}-credentials-dev-qwen")
-        engine.kill()
+    delivered = f"{workplace.name}-credentials-dev-qwen"
+    _killed_up(workplace, lambda: workplace.wait_for_event("destroy", delivered))
 
     assert api_status(workplace.server.url, old_token) == 200
-    workplace.pulumi("cancel", "--yes")
     workplace.up()
     assert api_status(workplace.server.url, old_token) == 401
     _whole(workplace)
@@ -125,11 +130,10 @@ def test_firing_without_a_trace_in_the_state_is_done_again(workplace: Workplace)
     token = workplace.token("dev-qwen")
     workplace.roster("")
 
-    with workplace.engine("up", "--yes", "--skip-preview") as engine:
-        workplace.wait_for_event("destroy", workplace.container_name("dev-qwen"))
-        engine.kill()
+    _killed_up(
+        workplace, lambda: workplace.wait_for_event("destroy", workplace.container_name("dev-qwen"))
+    )
 
-    workplace.pulumi("cancel", "--yes")
     workplace.up()
     assert workplace.containers() == set()
     assert api_status(workplace.server.url, token) in {401, 403}
@@ -141,10 +145,10 @@ def test_the_doctor_fires_whom_neither_state_nor_roster_knows(workplace: Workpla
     """Hired by an engine that was killed before it wrote its state, and not wanted any more."""
     workplace.environment["PULUMI_SKIP_CHECKPOINTS"] = AT_THE_END
     workplace.roster(workplace.agent("dev-qwen"))
-    with workplace.engine("up", "--yes", "--skip-preview") as engine:
-        workplace.wait_for_event("start", workplace.container_name("dev-qwen"))
-        engine.kill()
-    workplace.pulumi("cancel", "--yes")
+    _killed_up(
+        workplace, lambda: workplace.wait_for_event("start", workplace.container_name("dev-qwen"))
+    )
+
     workplace.roster("")
     workplace.up()
     assert workplace.containers() == {"agents-dev-qwen"}
