@@ -106,8 +106,7 @@ class Bench:
 
         _say(f"{size}: hire")
         hired = crew.up(everybody)
-        yield Figure(size, "hire", hired, "s")
-        yield Figure(size, "hire / floor", hired / floor.hire, "times", mark(1.3))
+        yield from _against(size, "hire", hired, floor.hire, mark(1.3))
         yield Figure(size, "one agent hired", hired / size, "s")
         faster = UPSTREAM / (hired / size)
         yield Figure(size, "times faster than upstream", faster, "times", mark(3), least=True)
@@ -131,32 +130,27 @@ class Bench:
         _say(f"{size}: rotate")
         with Gaps(self.client, place.name) as gaps:
             rotated = crew.up(everybody, rotation=2)
-        yield Figure(size, "rotate all", rotated, "s")
-        yield Figure(size, "rotate all / floor", rotated / floor.rotate, "times", mark(1.3))
+        yield from _against(size, "rotate all", rotated, floor.rotate, mark(1.3))
         worst, middle = max(gaps.seconds.values()), statistics.median(gaps.seconds.values())
         yield Figure(size, "gap while rotated, longest", worst, "s", mark=3)
         yield Figure(size, "gap while rotated, median", middle, "s")
 
         _say(f"{size}: fire")
         fired = crew.up([])
-        yield Figure(size, "fire all", fired, "s")
-        yield Figure(size, "fire all / floor", fired / floor.fire, "times", mark(1.3))
+        yield from _against(size, "fire all", fired, floor.fire, mark(1.3))
 
     def _changes(self, size: int, place: Workplace, floor: Seconds) -> Iterator[Figure]:
         crew, everybody, how = Crew(place), names(size), "state written once"
         _say(f"{size}: {how}")
         crew.up([])
         hired = crew.up(everybody)
-        yield Figure(size, f"{how}: hire", hired, "s")
-        yield Figure(size, f"{how}: hire / floor", hired / floor.hire, "times")
+        yield from _against(size, f"{how}: hire", hired, floor.hire)
         faster = UPSTREAM / (hired / size)
         yield Figure(size, f"{how}: times faster than upstream", faster, "times")
         rotated = crew.up(everybody, rotation=2)
-        yield Figure(size, f"{how}: rotate all", rotated, "s")
-        yield Figure(size, f"{how}: rotate all / floor", rotated / floor.rotate, "times")
+        yield from _against(size, f"{how}: rotate all", rotated, floor.rotate)
         fired = crew.up([])
-        yield Figure(size, f"{how}: fire all", fired, "s")
-        yield Figure(size, f"{how}: fire all / floor", fired / floor.fire, "times")
+        yield from _against(size, f"{how}: fire all", fired, floor.fire)
 
     def _floor(self, size: int, threads: int) -> Seconds:
         _say(f"{size}: floor, {threads} threads")
@@ -180,6 +174,13 @@ class Bench:
         ):
             place.patience = PATIENCE
             yield place
+
+
+def _against(
+    size: int, job: str, seconds: float, floor: float, mark: float | None = None
+) -> Iterator[Figure]:
+    yield Figure(size, job, seconds, "s")
+    yield Figure(size, f"{job} / floor", seconds / floor, "times", mark)
 
 
 def _say(text: str) -> None:
