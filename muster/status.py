@@ -292,7 +292,7 @@ def _docker_drift(
         yield f"container {container.status if container else 'is gone'}: muster up"
     elif wanted == "stopped" and running:
         yield "container runs: muster up stops it"
-    made = seen.recorded.get(agent.name, {}).get(f"{_CONTAINER}:id")
+    made = seen.recorded[agent.name].get(f"{_CONTAINER}:id")
     if running and made is not None and container is not None and container.id != made:
         yield "container made anew by somebody else, docker compose say: muster up replaces it"
     newer = seen.images.get(agent.image)
