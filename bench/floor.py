@@ -73,7 +73,8 @@ class Floor:
         self._issue(agent)
         self._forge.add_collaborator(self._project.roster.repo, agent.forge_user)
         service = container.service(self._project, agent)
-        for mount in service.mounts:
+        credentials = container.credentials_mount(self._project, agent)
+        for mount in [*container.work_mounts(self._project, agent), credentials]:
             self._client.volumes.create(mount.volume, labels=dict(service.labels))
         self._deliver(agent, service)
         self._start(service)
@@ -94,7 +95,8 @@ class Floor:
         self._prove_gone(self._credentials[agent.name].token)
         service = container.service(self._project, agent)
         self._remove(service.container)
-        self._client.volumes.get(service.mounts[-1].volume).remove()
+        credentials = container.credentials_mount(self._project, agent)
+        self._client.volumes.get(credentials.volume).remove()
         self._forge.remove_collaborator(self._project.roster.repo, agent.forge_user)
         self._forge.user(agent.forge_user)
         self._edit(agent, new_password(), prohibit_login=True)
@@ -140,7 +142,7 @@ class Floor:
     # Docker
 
     def _deliver(self, agent: Agent, service: Service) -> None:
-        mount = service.mounts[-1]
+        mount = container.credentials_mount(self._project, agent)
         helper = self._client.containers.create(
             EMPTY_IMAGE,
             ["-"],
@@ -171,13 +173,17 @@ class Floor:
             memswap_limit=service.memory,
             nano_cpus=int(service.cpus * _NANO),
             pids_limit=service.pids,
+            read_only=service.read_only,
+            tmpfs=dict(service.tmpfs),
             log_config=LogConfig(type=service.log_driver, config=dict(service.log_options)),
             security_opt=list(service.security_options),
             cap_drop=list(service.dropped_capabilities),
         ).start()
 
     def _remove(self, name: str) -> None:
-        self._client.containers.get(name).remove(force=True, v=True)
+        found = self._client.containers.get(name)
+        found.stop()  # as long as an update waits
+        found.remove(v=True)
 
 
 def _mounts(service: Service) -> Iterator[Mount]:

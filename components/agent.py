@@ -22,6 +22,13 @@ from muster.project import Given, Project
 
 MEBIBYTE = 1024 * 1024
 
+STOP_SECONDS = 10
+"""How long a container may take to stop before it is killed; `docker stop` waits as long.
+
+Without `destroy_grace_seconds`, pulumi-docker 5.2 stops containers with a timeout of 0, so that
+the agent could not release its claim.
+"""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -257,6 +264,9 @@ class Agent(pulumi.ComponentResource):
             log_driver=service.log_driver,
             log_opts=dict(service.log_options),
             security_opts=list(service.security_options),
+            read_only=service.read_only,
+            tmpfs=dict(service.tmpfs),
+            destroy_grace_seconds=STOP_SECONDS,
             capabilities=docker.ContainerCapabilitiesArgs(drops=list(service.dropped_capabilities)),
             opts=self._child(
                 delete_before_replace=True,

@@ -64,6 +64,8 @@ class Service:
         memory: the limit in bytes, swap included.
         cpus: the limit in processors.
         pids: the limit in processes.
+        read_only: whether the root file system is read-only.
+        tmpfs: the mount options of temporary file systems, by path.
         restart: when Docker starts the container again.
         hosts: addresses of hosts by name.
         security_options: Docker's security options.
@@ -81,6 +83,11 @@ class Service:
     memory: int
     cpus: float
     pids: int
+    read_only: bool
+    tmpfs: Mapping[str, str] = field(
+        # Docker's default is noexec, and compilers run what they build here.
+        default_factory=lambda: {"/tmp": "exec"}  # noqa: S108
+    )
     restart: str = "unless-stopped"
     hosts: Mapping[str, str] = field(
         default_factory=lambda: {"host.docker.internal": "host-gateway"}
@@ -212,6 +219,8 @@ def _service(service: Service) -> dict[str, Any]:
         "memswap_limit": service.memory,
         "cpus": service.cpus,
         "pids_limit": service.pids,
+        "read_only": service.read_only,
+        "tmpfs": [f"{path}:{options}" for path, options in service.tmpfs.items()],
         "security_opt": list(service.security_options),
         "cap_drop": list(service.dropped_capabilities),
         "logging": {"driver": service.log_driver, "options": dict(service.log_options)},

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from muster.errors import MusterError
+from muster.toml_file import Place
 
 _LONGEST_SHOWN = 60
 
@@ -76,10 +78,18 @@ def told(details: ErrorDetails, model: type[BaseModel]) -> str:
         return unknown(key, model)
     shown = _shown(value, key)
     if kind in {"model_type", "dict_type"}:
-        section = ".".join(map(str, details["loc"]))
+        section = dotted(tuple(map(str, details["loc"])))
         return f"{shown} is no section; write [{section}] and its fields below it"
     wrong = "missing" if kind == "missing" else f"{shown} is {_WRONG[kind]}"
     return f"{wrong}; write {_right(details, key, model.model_fields[key])}"
+
+
+def dotted(place: Place) -> str:
+    """Return a place as TOML writes it: `muster.endpoints."http://llama:8081".slots`."""
+    return ".".join(
+        part if re.fullmatch(r"[\w-]+", part) else json.dumps(part, ensure_ascii=False)
+        for part in place
+    )
 
 
 def unknown(key: str, model: type[BaseModel]) -> str:

@@ -9,18 +9,20 @@ complete and check a roster that begins with
 `muster.schema` makes that schema.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails
 
 from muster import problems, rules, toml_file
+from muster.fields import STRICT, Name, NotBlank, RepositoryPath, Url, UrlInside
 from muster.names import user_upper
 from muster.problems import Problem, RosterError
 from muster.toml_file import Place
+from muster.work_settings import Budgets, Endpoint, Work
 
 __all__ = ["Agent", "Muster", "Problem", "Roster", "RosterError", "load", "problem"]
 
@@ -30,32 +32,22 @@ SCHEMA = "#:schema ../muster/roster.schema.json"
 SCHEDULE = "schedule"
 """`[agents.schedule]` is the factory's, and no agent."""
 
-FACTORY_KEYS = {"context_window", "harness"}
+FACTORY_KEYS = {"harness"}
 """What newer disintos write for an agent beside the fields that Muster knows; left alone."""
 
 _Finding = tuple[Place, str]
 
-_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=True)
-
-_HTTP: JsonDict = {"pattern": "^(https?://.+)?$"}
+_KEY = "[key]"
+"""What pydantic adds to the place of a dictionary's wrong key."""
 
 # To disinto an empty endpoint or model is none (lib/generators.sh).
 _empty_is_none = BeforeValidator(lambda value: None if value == "" else value)
-
-Name = Annotated[
-    str,
-    AfterValidator(rules.name),
-    Field(json_schema_extra={"pattern": rules.NAME_PATTERN, "maxLength": rules.NAME_LENGTH}),
-]
-Url = Annotated[str, AfterValidator(rules.url), Field(json_schema_extra=_HTTP)]
-UrlInside = Annotated[str, AfterValidator(rules.url_inside), Field(json_schema_extra=_HTTP)]
-NotBlank = Annotated[str, AfterValidator(rules.not_blank)]
 
 
 class ContainerSettings(BaseModel):
     """What a container runs and may use. Agents take what they leave out from `[muster]`."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     image: Annotated[str, AfterValidator(rules.image)] = Field(
         default="muster-agent",
@@ -82,6 +74,12 @@ class ContainerSettings(BaseModel):
         examples=[2.0],
     )
     pids: int = Field(default=512, ge=1, description="The limit of processes.", examples=[512])
+    read_only: bool = Field(
+        default=True,
+        description="Mount the container's root file system read-only. Set false for images that "
+        "write to it.",
+        examples=[False],
+    )
 
     @property
     def memory_bytes(self) -> int:
@@ -89,7 +87,7 @@ class ContainerSettings(BaseModel):
         return rules.memory_bytes(self.memory)
 
 
-class Agent(ContainerSettings):
+class Agent(ContainerSettings, Budgets):
     """One `[agents.<name>]` section.
 
     Its fields are disinto's, under disinto's names, and Muster's own.
@@ -138,10 +136,29 @@ class Agent(ContainerSettings):
     poll_interval: int = Field(
         default=60, ge=1, description="Seconds between two polling cycles.", examples=[60]
     )
-    formula: NotBlank | None = Field(
+    formula: RepositoryPath | None = Field(
         default=None,
-        description="The formula that the agent follows.",
-        examples=["formulas/dev.toml"],
+        description="The formula that the agent follows: a file in the repository's main branch, "
+        "or the name of a formula that ships with Muster.",
+        examples=["formulas/dev.md"],
+    )
+    context_window: int | None = Field(
+        default=None,
+        ge=1024,
+        description="The endpoint's context window in tokens; default: as the endpoint reports it. "
+        "An agent needs 32768 or more to work.",
+        examples=[65536],
+    )
+    sandbox: Literal["on", "off"] = Field(
+        default="on",
+        description='"off": Claude Code runs without the jail, and can read the agent\'s '
+        "credentials.",
+        examples=["on"],
+    )
+    may_approve: bool = Field(
+        default=False,
+        description="Let the agent's reviews approve pull requests.",
+        examples=[True],
     )
     rotation: int = Field(
         default=1, ge=1, description="Raise it to replace this agent's credentials.", examples=[1]
@@ -199,6 +216,10 @@ class Muster(ContainerSettings):
         "Pulumi.yaml.",
         examples=[".env"],
     )
+    work: Work = Field(default=Work(), description="How the crew works.")
+    endpoints: dict[UrlInside, Endpoint] = Field(
+        default={}, description="Settings of endpoints, by URL as in base_url."
+    )
 
 
 class Roster(BaseModel):
@@ -252,7 +273,12 @@ def load(path: Path) -> Roster:
     except toml_file.TomlFileError as error:
         raise RosterError([Problem(path, error.line, None, None, str(error))]) from None
     roster, findings = _validated(path, file.data)
-    findings += [*_missing_forge(file.data), *_wrong_sections(file.data), *_twins(file.data)]
+    findings += [
+        *_missing_forge(file.data),
+        *_wrong_sections(file.data),
+        *_twins(file.data),
+        *_wrong_endpoints(file.data),
+    ]
     if roster is None or findings:
         told = [_problem(path, file.line_of(place), place, message) for place, message in findings]
         raise RosterError(sorted(told, key=lambda problem: problem.line or 0))
@@ -267,7 +293,8 @@ def problem(roster: Roster, place: Place, message: str) -> Problem:
 def _problem(path: Path, line: int | None, place: Place, message: str) -> Problem:
     agent = place[1] if place[0] == "agents" and len(place) > 1 else None
     key = place if agent is None else place[2:]
-    return Problem(path, line, agent, ".".join(key) or None, rules.without_secrets(message))
+    field = rules.without_secrets(problems.dotted(key))
+    return Problem(path, line, agent, field or None, rules.without_secrets(message))
 
 
 def _validated(path: Path, data: Mapping[str, Any]) -> tuple[Roster | None, list[_Finding]]:
@@ -285,13 +312,32 @@ def _only_follows(details: ErrorDetails) -> bool:
     """Tell whether a finding follows from another one, and is nothing to put right itself."""
     no_name_to_derive_from = details["type"] == "default_factory_not_called"
     only_wrong_roles = details["type"] == "too_short" and len(details["input"]) > 0
-    return no_name_to_derive_from or only_wrong_roles
+    no_url_to_be_a_section_of = (
+        details["type"] == "model_type"
+        and details["loc"][:2] == ("muster", "endpoints")
+        and _normalised(details["loc"][2]) is None
+    )
+    return no_name_to_derive_from or only_wrong_roles or no_url_to_be_a_section_of
 
 
 def _finding(details: ErrorDetails) -> _Finding:
-    place = tuple(part for part in details["loc"] if isinstance(part, str))
-    models: dict[str, type[BaseModel]] = {"agents": Agent, "muster": Muster}
-    return place, problems.told(details, models.get(place[0], Roster))
+    place = tuple(part for part in details["loc"] if isinstance(part, str) and part != _KEY)
+    return place, problems.told(details, _model_of(place))
+
+
+def _model_of(place: Place) -> type[BaseModel]:
+    """Return the model of the table that a place is in."""
+    match place:
+        case ("agents", *_):
+            return Agent
+        case ("muster", "work", *_):
+            return Work
+        case ("muster", "endpoints", _, *_):
+            return Endpoint
+        case ("muster", *_):
+            return Muster
+        case _:
+            return Roster
 
 
 def _completed(data: Mapping[str, Any]) -> object:
@@ -303,10 +349,11 @@ def _completed(data: Mapping[str, Any]) -> object:
         muster = Muster.model_validate(data.get("muster", {}))
     except ValidationError:
         muster = Muster()  # told where the section itself is validated
-    settings = muster.model_dump(include=set(ContainerSettings.model_fields))
+    shared = muster.model_dump(include=set(ContainerSettings.model_fields))
+    shared |= muster.work.model_dump(include=set(Budgets.model_fields))
     sections = {name: section for name, section in agents.items() if name != SCHEDULE}
     return sections | {
-        name: {**settings, **_without_factory_keys(section), "name": name}
+        name: {**shared, **_without_factory_keys(section), "name": name}
         for name, section in _sections(data)
     }
 
@@ -361,3 +408,38 @@ def _twins(data: Mapping[str, Any]) -> Iterator[_Finding]:
                     "where every sign is a _; give one of them another name"
                 )
             yield ("agents", name, "forge_user"), message
+
+
+def _wrong_endpoints(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Find endpoints that no agent uses, and endpoints with two sections."""
+    muster = data.get("muster")
+    endpoints = muster.get("endpoints") if isinstance(muster, dict) else None
+    used = {_normalised(section.get("base_url")) for _, section in _sections(data)} - {None}
+    seen: dict[str, str] = {}
+    for written in endpoints if isinstance(endpoints, dict) else ():
+        url = _normalised(written)
+        if url is None:  # the model reports it
+            continue
+        place = ("muster", "endpoints", written)
+        if (twin := seen.setdefault(url, written)) != written:
+            yield place, f'this is the same endpoint as "{twin}"; keep one of the two sections'
+        elif url not in used:
+            yield place, _unused(url, sorted(filter(None, used)))
+
+
+def _normalised(url: object) -> str | None:
+    """Return an endpoint's URL as the model has it, None if it is not valid."""
+    try:
+        return rules.url_inside(url) if isinstance(url, str) else None
+    except ValueError:
+        return None
+
+
+def _unused(url: str, used: list[str]) -> str:
+    nearest = difflib.get_close_matches(url, used, n=1, cutoff=0)
+    if not nearest:
+        return "no agent has a base_url; remove the section"
+    return (
+        "no agent has this base_url; write the URL of an agent's endpoint, such as "
+        f'"{nearest[0]}", or remove the section'
+    )

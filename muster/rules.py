@@ -7,6 +7,7 @@ message tells what is wrong and what would be right.
 import ipaddress
 import re
 from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 NAME_PATTERN = "^[a-z]([a-z0-9]|-[a-z0-9])*$"
@@ -129,6 +130,31 @@ def forge_user(value: str) -> str:
             f'such as "{lowered.partition(".")[0]}-bot"'
         )
     return _at_most(value, NAME_LENGTH)
+
+
+def authors(value: object) -> object:
+    """Check whose issues and comments trigger work: a keyword, or a list of forge users."""
+    if value in ("writers", "anyone"):
+        return value
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(
+            'must be "writers", "anyone" or a list of forge users, such as ["ann", "bob"]'
+        )
+    for user in value:
+        if not isinstance(user, str) or not _FORGE_USER.fullmatch(user):
+            raise ValueError(f'"{user}" is not a valid forge user; write user names, such as "ann"')
+    return tuple(value)
+
+
+def repository_path(value: str) -> str:
+    """Check a path relative to the repository's root; a slash at its end is removed."""
+    path = PurePosixPath(value)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in value:
+        raise ValueError(
+            f'"{value}" is not a path in the repository; '
+            'write a relative path without "..", such as "docs/dev.md"'
+        )
+    return str(path)
 
 
 def url(value: str) -> str:

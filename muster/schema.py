@@ -12,6 +12,7 @@ from pydantic_core import core_schema
 
 from muster import rules
 from muster.roster import FACTORY_KEYS, SCHEDULE, ContainerSettings, Roster
+from muster.work_settings import Budgets
 
 _FACTORY = {"description": "The factory's; Muster leaves it alone."}
 
@@ -58,6 +59,8 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     _shape_agent(agent)
+    for table in ("work", "endpoints"):
+        del schema["$defs"]["Muster"]["properties"][table]["default"]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **schema,
@@ -69,9 +72,10 @@ def json_schema() -> dict[str, Any]:
 def _shape_agent(agent: dict[str, Any]) -> None:
     """Say of a section what the model, which sees it completed, does not."""
     del agent["properties"]["name"], agent["required"]
-    for key in ContainerSettings.model_fields:
-        del agent["properties"][key]["default"]
-        agent["properties"][key]["description"] += " Default: as in [muster]."
+    for model, table in ((ContainerSettings, "muster"), (Budgets, "muster.work")):
+        for key in model.model_fields:
+            agent["properties"][key].pop("default", None)
+            agent["properties"][key]["description"] += f" Default: as in [{table}]."
     agent["properties"] |= dict.fromkeys(sorted(FACTORY_KEYS), _FACTORY)
     agent["dependencies"] = {"base_url": ["model"]}
 

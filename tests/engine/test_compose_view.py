@@ -60,6 +60,7 @@ class View:
             memory=256 * 1024 * 1024,
             cpus=0.5,
             pids=64,
+            read_only=True,
         )
 
     def make(self) -> None:
@@ -82,6 +83,9 @@ class View:
         for mount in service.mounts:
             self.client.volumes.create(mount.volume)
         command = ["docker", "create", "--name", service.container, "--network", self.project]
+        command += ["--read-only"] if service.read_only else []
+        for path, options in service.tmpfs.items():
+            command += ["--tmpfs", f"{path}:{options}"]
         command += ["--network-alias", service.name]
         for name, value in {**service.labels, **labels}.items():
             command += ["--label", f"{name}={value}"]
@@ -232,6 +236,8 @@ def test_up_after_down_brings_back_an_agent_like_the_one_before(view: View) -> N
     assert host["Memory"] == host["MemorySwap"] == view.one.memory
     assert host["NanoCpus"] == view.one.cpus * 1_000_000_000
     assert host["PidsLimit"] == view.one.pids
+    assert host["ReadonlyRootfs"] == view.one.read_only
+    assert host["Tmpfs"] == view.one.tmpfs
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
     assert host["CapDrop"] == ["ALL"]

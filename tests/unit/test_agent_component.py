@@ -26,7 +26,10 @@ ENVIRONMENT = {
     "AGENT_ROLES": "dev",
     "ANTHROPIC_BASE_URL": "http://10.0.0.5:8081",
     "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "60",
+    "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
+    "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_CONFIG_DIR": "/home/agent/data/claude",
     "CLAUDE_MODEL": "qwen",
     "DISABLE_AUTOUPDATER": "1",
     "DISABLE_ERROR_REPORTING": "1",
@@ -34,6 +37,13 @@ ENVIRONMENT = {
     "FORGE_BOT_USER_DEMO_DEV": "Demo.Dev",
     "FORGE_REPO": "acme/demo",
     "FORGE_URL": "https://forge.example.org",
+    "MUSTER_WORK": (
+        '{"authors":"writers","check":[],"context_window":null,"diff_lines":1000,'
+        '"label":"backlog","may_approve":false,"merge":"never","minutes":60,"network":"none",'
+        '"protected_paths":[".forgejo/workflows",".gitea/workflows",".github/workflows",'
+        '".claude",".mcp.json"],"sandbox":"on","setup":[],"slots":1,"tasks_per_day":null,'
+        '"tokens":2000000,"turns":60}'
+    ),
     "POLL_INTERVAL": "60",
     "PRIMARY_BRANCH": "main",
     "PROJECT_NAME": "demo",
@@ -46,6 +56,7 @@ LABELS = {"muster.agent": "dev-qwen", "muster.project": "demo", "muster.stack": 
 
 DATA = {"volumeName": "demo-agents-dev-qwen-data", "containerPath": "/home/agent/data"}
 REPOS = {"volumeName": "demo-agents-dev-qwen-repos", "containerPath": "/home/agent/repos"}
+ENDPOINTS = {"volumeName": "muster-endpoints", "containerPath": "/run/muster/endpoints"}
 CREDENTIALS = {
     "volumeName": "demo-agents-dev-qwen-credentials",
     "containerPath": "/run/secrets/muster",
@@ -58,6 +69,7 @@ CONTAINER = {
     "volumes": [
         {**DATA, "readOnly": False},
         {**REPOS, "readOnly": False},
+        {**ENDPOINTS, "readOnly": False},
         {**CREDENTIALS, "readOnly": True},
     ],
     "networksAdvanced": [{"name": "muster-demo", "aliases": ["agents-dev-qwen"]}],
@@ -75,6 +87,9 @@ CONTAINER = {
     "logDriver": "json-file",
     "logOpts": {"max-file": "3", "max-size": "10m"},
     "securityOpts": ["no-new-privileges:true"],
+    "readOnly": True,
+    "tmpfs": {"/tmp": "exec"},  # noqa: S108
+    "destroyGraceSeconds": 10,
     "capabilities": {"drops": ["ALL"]},
 }
 
@@ -175,6 +190,12 @@ def test_an_agents_volumes_have_exactly_these_inputs(tmp_path: Path) -> None:
         }
 
 
+def test_the_volume_that_all_crews_share_is_nobodys_to_declare_or_remove(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN, "keep_volumes = false")
+    named = [label for label, one in declared.items() if "muster-endpoints" in repr(one.inputs)]
+    assert named == ["Container dev-qwen"]
+
+
 def test_credentials_are_secret_files_in_a_volume_of_their_own(tmp_path: Path) -> None:
     assert crew(tmp_path, QWEN)["CredentialFiles dev-qwen"].inputs == {
         "volume": "demo-agents-dev-qwen-credentials",
@@ -267,7 +288,7 @@ def test_credentials_in_the_environment_are_secrets_among_sorted_variables(tmp_p
     assert declared["Container dev-qwen"].inputs == {
         **CONTAINER,
         "envs": [Secret(line) if line in secret else line for line in lines],
-        "volumes": CONTAINER["volumes"][:2],  # type: ignore[index]
+        "volumes": CONTAINER["volumes"][:3],  # type: ignore[index]
     }
     assert declared["Container dev-qwen"].options["trigger"] == ["sha256:agent"]
     assert declared.children("Agent dev-qwen") == sorted({*HELD} - {"CredentialFiles dev-qwen"})
@@ -292,7 +313,13 @@ def test_an_anthropic_agent_gets_the_key_as_a_secret_and_no_endpoint(tmp_path: P
     files = declared["CredentialFiles planner"].inputs["files"]
     assert files == Secret({"forge_token": "the-token", "anthropic_api_key": KEY})
     seen = environment(declared["Container planner"])
-    assert not seen.keys() & {"ANTHROPIC_BASE_URL", "CLAUDE_MODEL", "ANTHROPIC_API_KEY"}
+    assert not seen.keys() & {
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
+        "CLAUDE_CODE_ATTRIBUTION_HEADER",
+        "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS",
+        "CLAUDE_MODEL",
+    }
 
 
 def test_an_agent_with_an_endpoint_never_gets_the_real_key(tmp_path: Path) -> None:
@@ -313,6 +340,13 @@ def test_limits_reach_the_container_in_dockers_units(tmp_path: Path) -> None:
     assert {"label": "muster.pids", "value": "64"} in inputs["labels"]
 
 
+def test_a_root_file_system_that_can_be_written_to_is_the_containers_alone(
+    tmp_path: Path,
+) -> None:
+    found = crew(tmp_path, f"{QWEN}read_only = false\n")
+    assert found["Container dev-qwen"].inputs == {**CONTAINER, "readOnly": False}
+
+
 def test_another_limit_of_processes_changes_the_container_alone(tmp_path: Path) -> None:
     """Docker replaces a volume whose labels change, and with it the agent's work."""
     before, after = crew(tmp_path, QWEN), crew(tmp_path, f"{QWEN}pids = 64\n")
@@ -323,7 +357,7 @@ def test_another_limit_of_processes_changes_the_container_alone(tmp_path: Path) 
 def test_every_field_for_the_agent_reaches_its_environment(tmp_path: Path) -> None:
     more = (
         'roles = ["review", "night-watch"]\ncompact_pct = 85\npoll_interval = 5\n'
-        'formula = "formulas/dev.toml"\n'
+        'formula = "formulas/dev.md"\nturns = 5\n'
     )
     assert environment(crew(tmp_path, QWEN + more)["Container dev-qwen"]) == {
         **ENVIRONMENT,
@@ -331,7 +365,8 @@ def test_every_field_for_the_agent_reaches_its_environment(tmp_path: Path) -> No
         "AGENT_ROLES": "review,night-watch",
         "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "85",
         "POLL_INTERVAL": "5",
-        "AGENT_FORMULA": "formulas/dev.toml",
+        "AGENT_FORMULA": "formulas/dev.md",
+        "MUSTER_WORK": ENVIRONMENT["MUSTER_WORK"].replace('"turns":60', '"turns":5'),
     }
 
 

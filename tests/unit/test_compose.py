@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 import pytest
+import yaml
 
 from muster import compose
 from muster.compose import Mount, Service
@@ -25,6 +26,7 @@ QWEN = Service(
     memory=2147483648,
     cpus=2.0,
     pids=512,
+    read_only=True,
 )
 PLANNER = dataclasses.replace(QWEN, name="agents-planner", container="demo-agents-planner")
 
@@ -60,6 +62,9 @@ services:
     memswap_limit: 2147483648
     cpus: 2.0
     pids_limit: 512
+    read_only: true
+    tmpfs:
+    - /tmp:exec
     security_opt:
     - no-new-privileges:true
     cap_drop:
@@ -104,6 +109,16 @@ def hashes(text: str) -> dict[str, str]:
 
 def test_the_file_describes_the_container_whole() -> None:
     assert document(QWEN) == QWEN_ALONE
+
+
+def test_a_volume_that_agents_share_is_named_once() -> None:
+    shared = Mount("muster-endpoints", "/run/muster/endpoints")
+    one = dataclasses.replace(QWEN, mounts=[shared])
+    two = dataclasses.replace(PLANNER, mounts=[shared])
+    assert yaml.safe_load(document(one, two))["volumes"] == {
+        "muster-endpoints": {"external": True, "name": "muster-endpoints"}
+    }
+    assert document(one, two).count("  muster-endpoints:\n") == 1
 
 
 def test_the_same_crew_gives_the_same_text() -> None:
@@ -158,8 +173,12 @@ def test_a_service_keeps_its_hash_when_others_are_hired_and_fired(
 
 def test_a_service_that_changes_changes_its_hash(command: tuple[str, ...]) -> None:
     assert command
-    changed = dataclasses.replace(QWEN, environment={**QWEN.environment, "POLL_INTERVAL": "61"})
-    assert hashes(document(QWEN)) != hashes(document(changed))
+    environment = {**QWEN.environment, "POLL_INTERVAL": "61"}
+    for changed in (
+        dataclasses.replace(QWEN, environment=environment),
+        dataclasses.replace(QWEN, read_only=False),
+    ):
+        assert hashes(document(QWEN)) != hashes(document(changed))
 
 
 def test_the_hash_is_the_one_that_compose_prints_for_the_file(

@@ -168,6 +168,7 @@ def test_the_roster_names_each_agents_real_bot_user_and_marks_it(
     }
     assert all(agent.adopt for agent in crew.values())
     assert crew["dev-qwen"].compact_pct == 50
+    assert crew["dev-qwen"].context_window == 65536
     assert crew["local"].roles == ("review", "gardener")
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from muster import rules, schema
-from muster.roster import Agent, Roster, RosterError, load
+from muster.roster import Agent, Muster, Roster, RosterError, load
+from muster.work_settings import Work
 
 HEAD = 'name = "demo"\nrepo = "acme/demo"\nforge_url = "https://forge.example.org"\n'
 HEAD_LINES = HEAD.count("\n")
@@ -109,7 +110,12 @@ def test_a_factorys_project_file_is_a_valid_roster(read: Load) -> None:
             model="unsloth/Qwen3.5-35B-A3B",
             forge_user="site-dev",
         ),
-        "dev-dsh": Agent(name="dev-dsh", base_url="http://10.10.10.1:8082", model="qwen"),
+        "dev-dsh": Agent(
+            name="dev-dsh",
+            base_url="http://10.10.10.1:8082",
+            model="qwen",
+            context_window=163840,
+        ),
         "planner": Agent(name="planner", roles=("planner",)),
     }
 
@@ -129,6 +135,9 @@ def test_what_an_agent_leaves_out_has_the_documented_default(read: Load) -> None
         "compact_pct": 60,
         "poll_interval": 60,
         "formula": None,
+        "context_window": None,
+        "sandbox": "on",
+        "may_approve": False,
         "rotation": 1,
         "max_credential_age_days": None,
         "enabled": True,
@@ -138,6 +147,12 @@ def test_what_an_agent_leaves_out_has_the_documented_default(read: Load) -> None
         "memory": "2g",
         "cpus": 2.0,
         "pids": 512,
+        "read_only": True,
+        "turns": 60,
+        "minutes": 60,
+        "tokens": 2_000_000,
+        "diff_lines": 1000,
+        "tasks_per_day": None,
     }
 
 
@@ -154,6 +169,28 @@ def test_what_the_muster_section_leaves_out_has_the_documented_default(read: Loa
         "memory": "2g",
         "cpus": 2.0,
         "pids": 512,
+        "read_only": True,
+        "work": {
+            "label": "backlog",
+            "authors": "writers",
+            "setup": (),
+            "check": (),
+            "network": "none",
+            "turns": 60,
+            "minutes": 60,
+            "tokens": 2_000_000,
+            "diff_lines": 1000,
+            "tasks_per_day": None,
+            "merge": "never",
+            "protected_paths": (
+                ".forgejo/workflows",
+                ".gitea/workflows",
+                ".github/workflows",
+                ".claude",
+                ".mcp.json",
+            ),
+        },
+        "endpoints": {},
     }
 
 
@@ -164,6 +201,13 @@ def test_agents_take_container_settings_from_the_muster_section(read: Load) -> N
     a, b = roster.agents["a"], roster.agents["b"]
     assert (a.image, a.memory_bytes, a.cpus) == ("crew:1", 1024**3, 1.0)
     assert (b.image, b.memory_bytes, b.cpus) == ("crew:1", 64 * 1024**2, 1.0)
+
+
+def test_agents_take_budgets_from_the_work_section(read: Load) -> None:
+    text = "[muster.work]\nturns = 9\ntasks_per_day = 3\n[agents.a]\n[agents.b]\nturns = 5\n"
+    agents = read(HEAD + text).agents
+    assert (agents["a"].turns, agents["a"].tasks_per_day, agents["a"].minutes) == (9, 3, 60)
+    assert (agents["b"].turns, agents["b"].tasks_per_day, agents["b"].minutes) == (5, 3, 60)
 
 
 def test_trailing_slashes_of_urls_do_not_count(read: Load) -> None:
@@ -306,11 +350,29 @@ def test_another_projects_name_is_told(wrong: Wrong, name: str) -> None:
         ("roles = [3]", '3 is no text in quotes; write roles = ["dev"]'),
         ("model = 3", '3 is no text in quotes; write model = "unsloth/Qwen3.5-35B-A3B"'),
         ('formula = " "', "this is empty; write a value, or leave the line out"),
+        (
+            'formula = "../dev.md"',
+            (
+                '"../dev.md" is not a path in the repository; write a relative path without "..", '
+                'such as "docs/dev.md"'
+            ),
+        ),
+        ("context_window = 1023", "1023 is too small; write a number of at least 1024"),
+        ('context_window = "64k"', '"64k" is no whole number; write context_window = 65536'),
+        ("sandbox = false", 'false is no choice here; write "on" or "off"'),
+        ('may_approve = "yes"', '"yes" is neither true nor false; write may_approve = true'),
+        ("turns = 0", "0 is too small; write a number of at least 1"),
+        ("minutes = 0", "0 is too small; write a number of at least 1"),
+        ("minutes = 0.5", "0.5 is no whole number; write minutes = 60"),
+        ("tokens = 0", "0 is too small; write a number of at least 1"),
+        ("diff_lines = 0", "0 is too small; write a number of at least 1"),
+        ("tasks_per_day = 0", "0 is too small; write a number of at least 1"),
         ("forge_user = 3", '3 is no text in quotes; write forge_user = "dev-qwen"'),
         ('credentials = "vault"', '"vault" is no choice here; write "file" or "env"'),
         ("cpus = 0", "0 is too small; write a number of at least 0.01"),
         ("cpus = nan", "NaN is no number; write cpus = 2.0"),
         ("pids = 0", "0 is too small; write a number of at least 1"),
+        ("read_only = 0", "0 is neither true nor false; write read_only = false"),
         ('memory = "1m"', '"1m" is less than Docker allows; at least "6m"'),
         (
             'memory = "2 gigs"',
@@ -388,6 +450,207 @@ def test_a_wrong_setting_of_the_crew_is_told_once(wrong: Wrong, field: str, told
     assert line.startswith(f"demo.toml:5: {told}")
 
 
+# Formulas
+
+
+@pytest.mark.parametrize("formula", ["dev", "night-watch", "formulas/dev.md", ".muster/dev.md"])
+def test_a_formula_is_a_name_or_a_path_in_the_repository(read: Load, formula: str) -> None:
+    assert read(agent(f'formula = "{formula}"')).agents["dev-qwen"].formula == formula
+
+
+@pytest.mark.parametrize("formula", ["/etc/passwd", "a/../../b", "..", ".", "a\\\\b"])
+def test_a_formula_outside_the_repository_is_an_error(wrong: Wrong, formula: str) -> None:
+    (line,) = wrong(agent(f'formula = "{formula}"'))
+    assert "is not a path in the repository; write a relative path without" in line
+
+
+# Work
+
+
+def work(text: str) -> str:
+    """Return a roster whose `[muster.work]` fields begin on line 5."""
+    return f"{HEAD}[muster.work]\n{text}\n[agents.a]\n[agents.b]\n"
+
+
+def test_every_setting_for_work_can_be_set(read: Load) -> None:
+    settings = (
+        'label = "ready"\nauthors = ["ann", "Bob.2"]\nsetup = ["npm ci"]\n'
+        'check = ["make lint", "make test"]\nnetwork = "open"\nturns = 1\nminutes = 2\n'
+        'tokens = 3\ndiff_lines = 4\ntasks_per_day = 5\nmerge = "when-approved"\n'
+        'protected_paths = ["infra/", "./deploy.sh"]'
+    )
+    assert read(work(settings)).muster.work.model_dump() == {
+        "label": "ready",
+        "authors": ("ann", "Bob.2"),
+        "setup": ("npm ci",),
+        "check": ("make lint", "make test"),
+        "network": "open",
+        "turns": 1,
+        "minutes": 2,
+        "tokens": 3,
+        "diff_lines": 4,
+        "tasks_per_day": 5,
+        "merge": "when-approved",
+        "protected_paths": ("infra", "deploy.sh"),
+    }
+
+
+@pytest.mark.parametrize("authors", ["writers", "anyone"])
+def test_authors_can_be_a_keyword(read: Load, authors: str) -> None:
+    assert read(work(f'authors = "{authors}"')).muster.work.authors == authors
+
+
+@pytest.mark.parametrize("authors", ['"ann"', '"Writers"', "[]", "true", "3"])
+def test_other_authors_are_an_error_that_names_the_choices(wrong: Wrong, authors: str) -> None:
+    assert wrong(work(f"authors = {authors}")) == [
+        (
+            'demo.toml:5: muster.work.authors: must be "writers", "anyone" or a list of forge '
+            'users, such as ["ann", "bob"]'
+        )
+    ]
+
+
+@pytest.mark.parametrize("user", ['"a b"', '""', "3", '"a/b"'])
+def test_an_author_must_be_a_valid_forge_user(wrong: Wrong, user: str) -> None:
+    (line,) = wrong(work(f'authors = ["ann", {user}]'))
+    assert "is not a valid forge user; write user names, such as" in line
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ('labl = "x"', 'labl: "labl" is no known field; did you mean "label"?'),
+        ("diff_line = 1", 'diff_line: "diff_line" is no known field; did you mean "diff_lines"?'),
+        ('label = ""', "label: this is empty; write a value, or leave the line out"),
+        ('setup = "make"', 'setup: "make" is no list; write setup = ["npm ci"]'),
+        ("check = [1]", 'check: 1 is no text in quotes; write check = ["make test"]'),
+        ('check = [" "]', "check: this is empty; write a value, or leave the line out"),
+        ('network = "on"', 'network: "on" is no choice here; write "none" or "open"'),
+        ("merge = true", 'merge: true is no choice here; write "never" or "when-approved"'),
+        ("turns = 0", "turns: 0 is too small; write a number of at least 1"),
+        ("tokens = 1.5", "tokens: 1.5 is no whole number; write tokens = 2000000"),
+        ("tasks_per_day = 0", "tasks_per_day: 0 is too small; write a number of at least 1"),
+        (
+            'protected_paths = ["/etc"]',
+            (
+                'protected_paths: "/etc" is not a path in the repository; write a relative path '
+                'without "..", such as "docs/dev.md"'
+            ),
+        ),
+    ],
+)
+def test_a_wrong_setting_for_work_is_reported_once(wrong: Wrong, field: str, message: str) -> None:
+    assert wrong(work(field)) == [f"demo.toml:5: muster.work.{message}"]
+
+
+def test_work_must_be_a_section(wrong: Wrong) -> None:
+    assert wrong(muster("work = 3")) == [
+        "demo.toml:5: muster.work: 3 is no section; write [muster.work] and its fields below it"
+    ]
+
+
+# Endpoints
+
+LLAMA = '[agents.a]\nbase_url = "http://llama:8081/"\nmodel = "m"\n'
+
+
+def test_an_endpoint_has_one_slot_unless_the_roster_says_otherwise(read: Load) -> None:
+    one = read(f'{HEAD}{LLAMA}[muster.endpoints."http://llama:8081"]\n')
+    two = read(f'{HEAD}{LLAMA}[muster.endpoints."http://llama:8081"]\nslots = 2\n')
+    assert one.muster.endpoints["http://llama:8081"].slots == 1
+    assert two.muster.endpoints["http://llama:8081"].slots == 2
+
+
+def test_trailing_slashes_of_an_endpoints_section_do_not_count(read: Load) -> None:
+    roster = read(f'{HEAD}{LLAMA}[muster.endpoints."http://llama:8081//"]\nslots = 2\n')
+    assert roster.muster.endpoints[str(roster.agents["a"].base_url)].slots == 2
+
+
+def test_a_disabled_agents_endpoint_may_have_a_section(read: Load) -> None:
+    text = f'{HEAD}{LLAMA}enabled = false\n[muster.endpoints."http://llama:8081"]\n'
+    assert read(text).muster.endpoints
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            '"http://llama:8082"',
+            (
+                '"http://llama:8082": no agent has this base_url; write the URL of an agent\'s '
+                'endpoint, such as "http://llama:8081", or remove the section'
+            ),
+        ),
+        (
+            '"llama:8081"',
+            (
+                '"llama:8081": "llama:8081" is no URL; write http:// or https:// and a host, such '
+                'as "http://10.0.0.5:8081"'
+            ),
+        ),
+        (
+            '"http://localhost:8081"',
+            (
+                '"http://localhost:8081": "http://localhost:8081" is the container itself, seen '
+                'from inside it; for this machine write "http://host.docker.internal:8081"'
+            ),
+        ),
+    ],
+)
+def test_a_section_of_an_endpoint_that_no_agent_uses_is_an_error(
+    wrong: Wrong, section: str, message: str
+) -> None:
+    lines = wrong(f"{HEAD}{LLAMA}[muster.endpoints.{section}]\nslots = 2\n")
+    assert lines == [f"demo.toml:7: muster.endpoints.{message}"]
+
+
+def test_an_endpoints_section_is_an_error_if_no_agent_has_an_endpoint(wrong: Wrong) -> None:
+    assert wrong(f'{HEAD}[muster.endpoints."http://llama:8081"]\n') == [
+        (
+            'demo.toml:4: muster.endpoints."http://llama:8081": no agent has a base_url; '
+            "remove the section"
+        )
+    ]
+
+
+def test_two_sections_of_one_endpoint_are_an_error(wrong: Wrong) -> None:
+    sections = '[muster.endpoints."http://llama:8081"]\n[muster.endpoints."http://llama:8081/"]\n'
+    assert wrong(f"{HEAD}{LLAMA}{sections}") == [
+        (
+            'demo.toml:8: muster.endpoints."http://llama:8081/": this is the same endpoint as '
+            '"http://llama:8081"; keep one of the two sections'
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("slots = 0", "slots: 0 is too small; write a number of at least 1"),
+        ('slots = "2"', 'slots: "2" is no whole number; write slots = 2'),
+        ("slot = 2", 'slot: "slot" is no known field; did you mean "slots"?'),
+    ],
+)
+def test_a_wrong_field_of_an_endpoint_is_reported(wrong: Wrong, field: str, message: str) -> None:
+    lines = wrong(f'{HEAD}{LLAMA}[muster.endpoints."http://llama:8081"]\n{field}\n')
+    assert lines == [f'demo.toml:8: muster.endpoints."http://llama:8081".{message}']
+
+
+def test_endpoints_without_a_url_are_one_error(wrong: Wrong) -> None:
+    (line,) = wrong(f"{HEAD}{LLAMA}[muster.endpoints]\nslots = 2\n")
+    assert line.startswith('demo.toml:8: muster.endpoints.slots: "slots" is no URL; write http://')
+
+
+def test_an_endpoint_must_be_a_section(wrong: Wrong) -> None:
+    lines = wrong(f'{HEAD}{LLAMA}[muster.endpoints]\n"http://llama:8081" = 2\n')
+    assert lines == [
+        (
+            'demo.toml:8: muster.endpoints."http://llama:8081": 2 is no section; write '
+            '[muster.endpoints."http://llama:8081"] and its fields below it'
+        )
+    ]
+
+
 # URLs
 
 
@@ -447,6 +710,12 @@ def test_credentials_in_a_url_are_told_and_not_repeated(wrong: Wrong, where: str
         text = HEAD.replace("https://forge.example.org", url)
     (line,) = wrong(text)
     assert f"{where}: the URL has credentials in it; remove them" in line
+    assert "hunter2" not in line
+
+
+def test_credentials_in_an_endpoints_section_are_not_repeated(wrong: Wrong) -> None:
+    (line,) = wrong(f'{HEAD}[muster.endpoints."http://someone:hunter2@llama:8081"]\n')
+    assert "the URL has credentials in it; remove them" in line
     assert "hunter2" not in line
 
 
@@ -603,9 +872,23 @@ def test_the_published_schema_is_the_models() -> None:
 
 
 def test_the_schema_knows_every_field_that_a_file_may_have() -> None:
-    agents = schema.json_schema()["$defs"]["Agent"]["properties"]
-    assert set(agents) == set(Agent.model_fields) - {"name"} | {"harness", "context_window"}
-    assert all("description" in field for field in agents.values())
+    tables = schema.json_schema()["$defs"]
+    fields = {name: set(table["properties"]) for name, table in tables.items()}
+    assert fields == {
+        "Agent": set(Agent.model_fields) - {"name"} | {"harness"},
+        "Muster": set(Muster.model_fields),
+        "Work": set(Work.model_fields),
+        "Endpoint": {"slots"},
+    }
+    described = [field for table in tables.values() for field in table["properties"].values()]
+    assert all("description" in field for field in described)
+
+
+def test_the_schema_gives_agents_no_default_of_what_they_take_from_muster() -> None:
+    agent = schema.json_schema()["$defs"]["Agent"]["properties"]
+    assert [agent[key].get("default") for key in ("image", "read_only", "turns")] == 3 * [None]
+    assert agent["turns"]["description"].endswith("Default: as in [muster.work].")
+    assert agent["read_only"]["description"].endswith("Default: as in [muster].")
 
 
 def test_the_schema_takes_names_of_agents_but_not_the_factorys_schedule() -> None:

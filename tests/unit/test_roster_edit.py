@@ -51,6 +51,28 @@ def test_an_agent_that_came_and_went_leaves_the_roster_as_it_was() -> None:
     assert roster_edit.without_agent(roster_edit.with_agent(before, "x", {}), "x") == before
 
 
+WORK = f"""\
+{ROSTER}
+
+[muster.work]
+turns = 9   # enough
+check = ["make test"]
+
+[muster.endpoints."http://10.0.0.5:8081"]
+slots = 2
+"""
+
+
+def test_sections_below_an_agents_stay_as_they_are() -> None:
+    added = roster_edit.with_agent(WORK, "dev-two", {"turns": 5})
+    assert added == f"{WORK}\n[agents.dev-two]\nturns = 5\n"
+    changed = roster_edit.with_fields(added, "dev-two", {"turns": 6})
+    assert changed_lines(added, changed) == ["- turns = 5", "+ turns = 6"]
+    assert roster_edit.without_agent(changed, "dev-two") == WORK
+    fired = roster_edit.without_agent(WORK, "review-qwen")
+    assert tomllib.loads(fired)["muster"] == tomllib.loads(WORK)["muster"]
+
+
 def test_a_changed_field_keeps_its_comment_and_indentation() -> None:
     edited = roster_edit.with_fields(ROSTER, "dev-qwen", {"model": "another"})
     assert changed_lines(ROSTER, edited) == [

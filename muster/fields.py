@@ -1,0 +1,22 @@
+"""Types that several tables of the roster share, and how strictly all tables are read."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from muster import rules
+
+STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=True)
+
+_HTTP: JsonDict = {"pattern": "^(https?://.+)?$"}
+
+Name = Annotated[
+    str,
+    AfterValidator(rules.name),
+    Field(json_schema_extra={"pattern": rules.NAME_PATTERN, "maxLength": rules.NAME_LENGTH}),
+]
+Url = Annotated[str, AfterValidator(rules.url), Field(json_schema_extra=_HTTP)]
+UrlInside = Annotated[str, AfterValidator(rules.url_inside), Field(json_schema_extra=_HTTP)]
+NotBlank = Annotated[str, AfterValidator(rules.not_blank)]
+RepositoryPath = Annotated[NotBlank, AfterValidator(rules.repository_path)]
