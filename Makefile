@@ -16,11 +16,11 @@ help: ## print this
 setup: ## install, build or start what is missing on this machine
 	@$(PYTHON) -m toolchain setup
 
-up: setup ## set up, start a local forge, hire the demo crew
-	@$(PYTHON) -m toolchain demo up
+up: setup ## set up, start a local forge, hire the demo crew, wait for its pull request
+	@$(ACTIVE) python -m toolchain demo up
 
 down: ## remove all that `make up` made
-	@$(PYTHON) -m toolchain demo down
+	@$(ACTIVE) python -m toolchain demo down
 
 lint: setup ## check style and types
 	@$(ACTIVE) ruff format --check .

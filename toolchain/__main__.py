@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from toolchain import demo, docker_engine, environment, images, pulumi
+from toolchain import docker_engine, environment, images, pulumi
 from toolchain.paths import MUSTER
 from toolchain.steps import SetupError, work_through
 
@@ -36,10 +36,8 @@ def main() -> None:
     try:
         if arguments.verb == "setup":
             set_up()
-        elif arguments.direction == "up":
-            demo.up()
         else:
-            demo.down()
+            run_demo(arguments.direction)
     except SetupError as error:
         sys.exit(str(error))
 
@@ -55,6 +53,20 @@ def set_up() -> None:
     with alone():
         work_through([*environment.plan(), *pulumi.plan(), *docker_engine.plan(), *images.plan()])
         environment.configure()
+
+
+def run_demo(direction: str) -> None:
+    """Hire or remove the demo crew.
+
+    Raises:
+        SetupError: a step failed.
+    """
+    from toolchain import demo  # noqa: PLC0415 - needs the packages that set-up installs
+
+    if direction == "up":
+        demo.up()
+    else:
+        demo.down()
 
 
 @contextmanager

@@ -1,12 +1,20 @@
-"""The demo: a crew on a forge of its own, hired and removed with plain Pulumi."""
+"""The demo: a crew on a forge of its own, hired and removed with plain Pulumi.
+
+It ends with a pull request. The stack's configuration, which `make up` writes, is ignored by git.
+"""
 
 import json
 import os
 import secrets
 import socket
 import subprocess
+import time
 from typing import Any
 
+from muster.errors import MusterError
+from muster.forge import Basic, Pull, WorkForge
+from muster.roster import Roster, load
+from toolchain import demo_work
 from toolchain.paths import BIN, ROOT
 from toolchain.steps import SetupError
 
@@ -18,23 +26,39 @@ THEIRS = "FORGE_ADMIN_"
 """What begins so names the user's own forge's administrator, and would win over the demo's."""
 ACTIVATE = BIN / "activate"
 CONFIGURATION = ROOT / "stacks" / f"Pulumi.{STACK}.yaml"
+ROSTER = ROOT / "stacks" / f"{STACK}.toml"
+KEEPER = "muster-admin"
+"""The forge's administrator."""
 
 
 def up() -> None:
-    """Hire the demo crew; say who was hired and where to look.
+    """Hire the demo crew, have it resolve an issue, and say where to look.
 
     Raises:
-        SetupError: there is no environment, or a Pulumi command failed.
+        SetupError: there is no environment, a Pulumi command failed, or the crew did not finish.
     """
+    roster = load(ROSTER)
     if not _exists():
         _pulumi("stack", "init", "--no-select")
     configured = _ask("config", "--json")
+    if ADMINISTRATOR not in configured:
+        _pulumi("config", "set", ADMINISTRATOR, KEEPER)
     if PASSWORD not in configured:
         _pulumi("config", "set", "--secret", PASSWORD, stdin=secrets.token_urlsafe(24))
     if PORT not in configured:
         _pulumi("config", "set", PORT, str(free_port()))
     _pulumi("up", "--yes", "--skip-preview")
-    _report(_ask("stack", "output", "--json"), configured[ADMINISTRATOR]["value"])
+    hired = time.time()
+    outputs = _ask("stack", "output", "--json")
+    password = _run("config", "get", PASSWORD, "--stack", STACK).strip()
+    forge = WorkForge(outputs["forge"], Basic(KEEPER, password), roster.repo)
+    try:
+        demo_work.start_endpoint(roster, STACK)
+        issue = demo_work.file_issue(forge, roster.primary_branch)
+        pull = demo_work.watch(roster, forge, issue, hired)
+    except MusterError as error:
+        raise SetupError(str(error)) from None
+    _report(outputs, roster, pull, time.time() - hired)
 
 
 def down() -> None:
@@ -43,22 +67,16 @@ def down() -> None:
     Raises:
         SetupError: there is no environment, or a Pulumi command failed.
     """
+    try:
+        demo_work.remove_endpoint(load(ROSTER))
+    except MusterError as error:
+        raise SetupError(str(error)) from None
     if not _exists():
         print("The demo is not up.")
         return
     _pulumi("destroy", "--yes", "--skip-preview")
-    for key in (PASSWORD, PORT):
-        _pulumi("config", "rm", key)
-    _pulumi("stack", "rm", "--yes", "--preserve-config")
-    _forget_salt()
-
-
-def _forget_salt() -> None:
-    """Take the passphrase's salt out of the stack's configuration, once it holds no secret."""
-    text = CONFIGURATION.read_text()
-    if "secure:" not in text:
-        lines = text.splitlines(keepends=True)
-        CONFIGURATION.write_text("".join(x for x in lines if not x.startswith("encryptionsalt:")))
+    _pulumi("stack", "rm", "--yes")
+    CONFIGURATION.unlink(missing_ok=True)
 
 
 def free_port() -> int:
@@ -74,7 +92,7 @@ def free_port() -> int:
     raise SetupError(f"No port from {FIRST_PORT} on is free on this machine's loopback.")
 
 
-def _report(outputs: dict[str, Any], administrator: str) -> None:
+def _report(outputs: dict[str, Any], roster: Roster, pull: Pull, seconds: float) -> None:
     rows = [("AGENT", "BOT USER", "ROLES", "CONTAINER")]
     rows += [
         (name, agent["bot_user"], ",".join(agent["roles"]), agent["container"] or "(disabled)")
@@ -86,11 +104,15 @@ def _report(outputs: dict[str, Any], administrator: str) -> None:
         print(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         )
+    url = f"{outputs['forge']}/{roster.repo}/pulls/{pull.number}"
     print(f"""
-The forge:   {outputs["forge"]}, administrator {administrator}
-Password:    . .venv/bin/activate && pulumi config get {PASSWORD} --stack {STACK}
-At work:     docker logs --follow {rows[1][-1]}
-             (each cycle fails at its endpoint until a llama-server listens at port 8081)""")
+Pull request:  {url}
+               opened by {pull.author}, reviewed; {seconds:.0f} s after the crew was hired
+Forge:         {outputs["forge"]}, administrator {KEEPER}
+Password:      . .venv/bin/activate && pulumi config get {PASSWORD} --stack {STACK}
+Logs:          . .venv/bin/activate && muster logs {rows[1][0]} --stack {STACK}
+
+The demo's endpoint is a script. For a real model, set base_url in stacks/{STACK}.toml.""")
 
 
 def _exists() -> bool:

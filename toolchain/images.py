@@ -1,8 +1,9 @@
-"""The three images, each chosen here and known to everybody else by one name.
+"""The images, each chosen here and known to everybody else by one name.
 
 `muster-base` is Debian, pulled or made with debootstrap. `muster-forge` is Forgejo, pulled, or
-Gitea, built here. `muster-agent` is built on the base. Which version a name stands for is told by
-a second tag, so that a second run sees that nothing is to be done.
+Gitea, built here. `muster-agent` is built on the base, and the demo's `muster-scripted-endpoint`
+on `muster-agent`. A second tag holds the version that a name stands for, so that a second run sees
+that nothing is to be done.
 """
 
 import os
@@ -12,7 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from toolchain import docker_engine, golang, stamps, versions
+from toolchain import agent_parts, docker_engine, golang, stamps, versions
 from toolchain.paths import BUILD, ROOT
 from toolchain.shell import ask, can_install_packages, install_packages, run, within
 from toolchain.steps import SetupError, Step
@@ -20,6 +21,10 @@ from toolchain.steps import SetupError, Step
 FOLDER = ROOT / "images"
 
 BASE, FORGE, AGENT = "muster-base", "muster-forge", "muster-agent"
+ENDPOINT = "muster-scripted-endpoint"
+
+SHARED = ("__init__.py", "errors.py", "forge")
+"""What the agent's runtime shares with the rest, below `muster/`."""
 
 OWN_BASE = f"{BASE}:{versions.DEBIAN_SUITE}"
 
@@ -43,13 +48,20 @@ def plan() -> list[Step]:
         title = "Forge image (6 minutes where it is built)"
         steps.append(Step(title, _make_forge, _missing_for_forge()))
     if not (engine and _stands_for(AGENT, own_agent())):
-        steps.append(Step("Agent image", _make_agent))
+        steps.append(Step("Agent image (downloads Claude Code, 180 MB)", _make_agent))
+    if not (engine and _stands_for(ENDPOINT, _own_endpoint())):
+        steps.append(Step("Scripted endpoint's image", _make_endpoint))
     return steps
 
 
 def own_agent() -> str:
     """Return the agent image's name, whose tag tells what it is built from."""
-    return f"{AGENT}:{stamps.digest(FOLDER / 'agent', _id(BASE) or '')}"
+    shared = [ROOT / "muster" / name for name in SHARED]
+    return f"{AGENT}:{stamps.digest(FOLDER / 'agent', *shared, _id(BASE) or '')}"
+
+
+def _own_endpoint() -> str:
+    return f"{ENDPOINT}:{stamps.digest(FOLDER / 'endpoint', _id(AGENT) or '')}"
 
 
 def _stands_for(name: str, *candidates: str) -> bool:
@@ -89,8 +101,18 @@ def _make_forge() -> None:
 def _make_agent() -> None:
     own = own_agent()
     if _id(own) is None:
-        _build(own, {".": FOLDER / "agent"})
+        agent_parts.make()
+        contents = {".": FOLDER / "agent", "libraries": agent_parts.LIBRARIES}
+        contents |= {f"muster/{name}": ROOT / "muster" / name for name in SHARED}
+        _build(own, contents | {"claude": agent_parts.CLAUDE})
     _name(AGENT, own)
+
+
+def _make_endpoint() -> None:
+    own = _own_endpoint()
+    if _id(own) is None:
+        _build(own, {".": FOLDER / "endpoint"}, base=AGENT)
+    _name(ENDPOINT, own)
 
 
 def _name(name: str, *candidates: str) -> None:
@@ -189,12 +211,13 @@ def _assets() -> dict[str, Path]:
     return {f"static/{name}": source / name for name in ("options", "public", "templates")}
 
 
-def _build(image: str, contents: dict[str, Path]) -> None:
-    """Build an image on the base.
+def _build(image: str, contents: dict[str, Path], base: str = BASE) -> None:
+    """Build an image on another one.
 
     Args:
         image: its name.
         contents: the build's context: the path in it, and the file or folder that goes there.
+        base: the image that it is built on.
     """
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=BUILD, suffix=".tar") as context:
@@ -202,7 +225,7 @@ def _build(image: str, contents: dict[str, Path]) -> None:
             for name, path in contents.items():
                 archive.add(path, name, filter=_plain)
         context.flush()
-        command = ("docker", "build", "--build-arg", f"BASE={BASE}", "--tag", image)
+        command = ("docker", "build", "--build-arg", f"BASE={base}", "--tag", image)
         log = f"image-{image.partition(':')[0]}"
         try:
             run(*command, "-", log=log, stdin=Path(context.name))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from crew import Crew
 from forge_server import ForgeServer
 from strict_forge import StrictForge
 from workplace import Workplace
@@ -70,4 +71,11 @@ def second_workplace(
     """A second project beside the first."""
     folder = tmp_path_factory.mktemp("second")
     with Workplace(folder, server, docker_client, f"t{secrets.token_hex(3)}") as made:
+        yield made
+
+
+@pytest.fixture
+def crew(server: ForgeServer, docker_client: docker.DockerClient) -> Iterator[Crew]:
+    """A repository, and agents to be hired for it; nothing of it is left behind."""
+    with Crew(docker_client, server) as made:
         yield made

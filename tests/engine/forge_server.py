@@ -54,6 +54,11 @@ class ForgeServer:
         pat = Forge(self.url, basic).mint_token(basic.user, "tests", ["all"])
         return Administrator(basic.user, basic.password, pat.secret)
 
+    @property
+    def forge(self) -> Forge:
+        """The forge, in the name of its administrator."""
+        return Forge(self.url, self.administrator.basic)
+
     def sql(self, statement: str, *values: object) -> None:
         """Change the forge's database by hand, where its API offers no way."""
         code = (

@@ -1,0 +1,357 @@
+"""The role `dev`: an issue becomes a pull request."""
+
+from dataclasses import replace
+
+from muster.forge import ForgeError, Issue, Pull
+from runtime import check, deliver, report
+from runtime.claim import ATTEMPTS, Claim
+from runtime.formula import Formula
+from runtime.hold import EDITED, Hold, LostError
+from runtime.prompt import answer, looks_like_a_tool_call, quoted, visible
+from runtime.services import MINUTE, Services, StoppedError
+from runtime.session import Outcome
+from runtime.state import Task
+from runtime.tree import TreeError
+from runtime.work import Budget, Conversation
+
+REFUSALS = {
+    "too_large": "it is too large for one pull request",
+    "unmet_dependency": "something that it needs is missing",
+    "already_done": "it seems to be done already",
+    "unclear": "it is not clear what is wanted",
+}
+
+NUDGE = (
+    "You wrote a tool call as text, so nothing was changed. Use the tools themselves to change the "
+    "files, then answer with the summary."
+)
+REPAIR = """\
+A check of the project fails after your change. Correct it, then answer with the summary.
+
+Command: {command}
+Exit code: {code}
+"""
+CHANGED = "The issue was edited while you worked. It now reads as below: adapt your change to it."
+SUBJECT_LENGTH = 72
+
+
+class FailedError(Exception):
+    """An attempt failed; the message says why, for the issue."""
+
+
+class GivenBackError(Exception):
+    """The work ended without a result and without counting as an attempt."""
+
+
+class RefusedError(Exception):
+    """The model says that the issue should not be worked on as it is."""
+
+
+def branch_of(number: int) -> str:
+    """Return the branch of an issue's pull request."""
+    return f"muster/issue-{number}"
+
+
+class Development:
+    """The work on one issue.
+
+    Args:
+        services: The agent's tools.
+        formula: The role's formula.
+        hold: The issue, held.
+    """
+
+    def __init__(self, services: Services, formula: Formula, hold: Hold) -> None:
+        self._services = services
+        self._formula = formula
+        self._hold = hold
+        self._number = hold.issue.number
+        self._tree = services.tree("issue", self._number)
+        self._budget = Budget.of(services)
+        self._conversation = Conversation(services, self._tree, self._budget, hold.interrupted)
+
+    def run(self) -> Claim | None:
+        """Work on the issue until there is a pull request, or a reason why there is none.
+
+        Returns:
+            The claim of the open pull request; None if the issue was given back.
+
+        Raises:
+            StoppedError: The container is being stopped; the issue is given back.
+            ForgeError: The forge does not answer; the next cycle goes on from here.
+            GitError: The same.
+        """
+        try:
+            self._begin()
+            pull = self._work()
+        except LostError:
+            self._finish("another agent has taken it over")
+        except GivenBackError as reason:
+            self._give_back(f"Given back: {reason}.")
+        except StoppedError:
+            self._give_back("Given back: the agent was stopped.", keep_tree=True)
+            raise
+        except RefusedError as reason:
+            self._ask_a_person(f"Not worked on: {reason}")
+        except deliver.ProtectedError as reason:
+            self._ask_a_person(
+                f"Not delivered: {reason}. A person has to make this change, or take the path out "
+                "of `protected_paths` in the roster."
+            )
+        except (FailedError, deliver.NotDeliveredError, TreeError, check.ChecksError) as reason:
+            self._fail(str(reason))
+        else:
+            self._services.reporter.finish(f"#{self._number}", f"opened #{pull.number}")
+            return self._hold.claim
+        return None
+
+    # The steps
+
+    def _begin(self) -> None:
+        services, issue = self._services, self._hold.issue
+        services.reporter.enter(
+            "preparing",
+            f'Took #{issue.number} "{visible(issue.title)}".',
+            task=Task("issue", issue.number, issue.title, issue.html_url),
+        )
+        self._comment(f"**{services.settings.agent}** works on this.")
+        self._label(add=[report.IN_PROGRESS])
+        services.forge.assign(issue.number, services.user.login)
+
+    def _work(self) -> Pull:
+        base = self._services.fetch_branches()
+        notes = self._tree.notes
+        if notes.get("stage") != "deliver":
+            summary = self._change(base, str(notes.get("session") or "") or None)
+            checks = self._checked()
+            self._tree.commit(self._subject())
+            self._tree.note(
+                stage="deliver",
+                summary=summary,
+                checks=[[each.command, each.code, each.output] for each in checks],
+                effort=[self._budget.turns, self._budget.used_tokens, self._budget.used_seconds],
+            )
+        return self._deliver()
+
+    def _change(self, base: str, session: str | None) -> str:
+        """Have the model change the tree; return its summary."""
+        tree, talk = self._tree, self._conversation
+        if session:  # an earlier container began this
+            talk.session = session
+            text = "You were interrupted. Continue where you stopped.\n\n" + self._prompt()
+        else:
+            tree.make(branch_of(self._number), base)
+            self._set_up()
+            text = self._prompt()
+        outcome = self._settled(talk.say(text, f"Working on #{self._number}."))
+        if not self._has_change() and looks_like_a_tool_call(outcome.text):
+            outcome = self._settled(talk.say(NUDGE, f"Asking again about #{self._number}."))
+        if not self._has_change():
+            self._refusal(outcome)
+            raise FailedError("the session ended without a change")
+        return outcome.text
+
+    def _set_up(self) -> None:
+        services = self._services
+        wanted = check.commands(services)
+        failed = check.set_up(services, self._tree, wanted, self._is_interrupted)
+        if failed is not None:
+            shown = f"```\n{failed.output[-3000:]}\n```"
+            raise FailedError(f"the set-up command `{failed.command}` failed:\n\n{shown}")
+
+    def _settled(self, outcome: Outcome) -> Outcome:
+        """Return an outcome that is done; edits of the issue are passed on to the model."""
+        talk = self._conversation
+        while outcome.kind == "cancelled" and outcome.message == EDITED:
+            text = f"{CHANGED}\n\n{self._quoted_issue()}"
+            outcome = talk.say(text, f"#{self._number} was edited: working on.")
+        if outcome.kind in {"cancelled", "endpoint"}:
+            raise GivenBackError(outcome.message)
+        if outcome.kind != "done":
+            raise FailedError(f"{outcome.message} (after {outcome.turns} turns)")
+        return outcome
+
+    def _checked(self) -> list[report.Checked]:
+        """Run the checks; what fails goes back to the session, twice at most."""
+        services, tree = self._services, self._tree
+        wanted = check.commands(services)
+        for remaining in range(check.ROUNDS, -1, -1):
+            results = check.run(services, tree, wanted, self._is_interrupted)
+            self._raise_if_interrupted()
+            failed = next((each for each in results if not each.passed), None)
+            if failed is None or not remaining:
+                break
+            text = REPAIR.format(command=failed.command, code=failed.code)
+            text += quoted([("output of the check", failed.output)])
+            self._settled(self._conversation.say(text, f"Correcting a check: {failed.command}"))
+        return results
+
+    def _deliver(self) -> Pull:
+        services, tree, issue = self._services, self._tree, self._hold.issue
+        services.reporter.enter("delivering", f"Opening a pull request for #{issue.number}.")
+        change = deliver.collect(services, tree)
+        notes = tree.notes
+        checks = [report.Checked(*each) for each in notes["checks"]]
+        turns, tokens, seconds = notes["effort"]
+        settings = services.settings
+        effort = report.Effort(
+            settings.agent,
+            settings.model,
+            settings.endpoint_name,
+            turns,
+            tokens,
+            seconds / MINUTE,
+        )
+        branch = branch_of(issue.number)
+        self._raise_if_interrupted()
+        ref = f"refs/heads/{branch}"
+        # Never over somebody's commits: the branch must be as it was when it was fetched.
+        services.mirror.push(change.commit, ref, expected=services.mirror.resolve(ref) or "")
+        pull = services.forge.open_pull(
+            report.pull_title(issue.title),
+            report.pull_body(issue.number, notes["summary"], change.summary, checks, effort),
+            head=branch,
+            base=settings.primary_branch,
+            draft=not all(each.passed for each in checks),
+        )
+        self._hold.update(
+            state="pull", branch=branch, pull=pull.number, session=notes.get("session")
+        )
+        self._comment(f"**{settings.agent}** opened #{pull.number}.")
+        services.reporter.state.pull = pull.number
+        if issue.author.lower() != services.user.login.lower():
+            self._request_review(pull, issue)
+        return pull
+
+    def _request_review(self, pull: Pull, issue: Issue) -> None:
+        try:
+            self._services.forge.request_review(pull.number, [issue.author])
+        except ForgeError as error:  # the author may have no access to the repository
+            self._services.reporter.say("warning", f"No review requested: {error}")
+
+    # How it can end
+
+    def _give_back(self, text: str, *, keep_tree: bool = False) -> None:
+        """Release the claim: the issue is as it was, and the attempt does not count."""
+        self._services.reporter.enter("releasing", f"#{self._number}: {text}")
+        if not keep_tree:
+            self._tree.remove()
+        self._services.claims.release(self._hold.claim)
+        self._label(remove=[report.IN_PROGRESS])
+        self._unassign()
+        self._comment(text)
+        self._finish(text[0].lower() + text[1:].rstrip("."))
+
+    def _fail(self, reason: str) -> None:
+        """Count the attempt; the last one blocks the issue until a person has looked at it."""
+        attempt = self._hold.claim.attempt
+        last = attempt >= ATTEMPTS
+        self._services.reporter.enter("releasing", f"Attempt {attempt} failed: {reason}")
+        self._tree.remove()
+        self._hold.update(state="failed", session=None)
+        advice = (
+            f"Remove the label `{report.BLOCKED}` to have agents try again; a clearer or smaller "
+            "issue helps."
+            if last
+            else "It is tried again."
+        )
+        self._comment(f"Attempt {attempt} of {ATTEMPTS} failed: {reason}\n\n{advice}")
+        self._label(add=[report.BLOCKED] if last else [], remove=[report.IN_PROGRESS])
+        self._unassign()
+        self._finish(f"attempt {attempt} failed: {reason.splitlines()[0]}")
+
+    def _ask_a_person(self, reason: str) -> None:
+        self._services.reporter.enter("releasing", f"#{self._number}: {reason}")
+        self._tree.remove()
+        self._services.claims.release(self._hold.claim)
+        self._comment(
+            f"{reason}\n\nRemove the label `{report.NEEDS_HUMAN}` to have agents take it again."
+        )
+        self._label(add=[report.NEEDS_HUMAN], remove=[report.IN_PROGRESS])
+        self._unassign()
+        self._finish(f"needs a person: {reason.splitlines()[0]}")
+
+    def _finish(self, result: str) -> None:
+        self._services.reporter.finish(f"#{self._number}", result)
+
+    # Small parts
+
+    def _prompt(self) -> str:
+        return f"{self._formula.prompt}\n\n{self._quoted_issue()}"
+
+    def _quoted_issue(self) -> str:
+        issue, services = self._hold.issue, self._services
+        texts = [(f"issue #{issue.number}: {visible(issue.title)}", issue.body)]
+        texts += [
+            (f"comment by {each.author}", each.body)
+            for each in services.forge.comments(issue.number)
+            if services.may_trigger(each.author) and not each.body.startswith(report.MARK)
+        ]
+        return quoted(texts)
+
+    def _refusal(self, outcome: Outcome) -> None:
+        said = answer(outcome.text) or {}
+        reason = REFUSALS.get(str(said.get("refusal")))
+        if reason is not None:
+            raise RefusedError(f"{reason}.\n\n{report.quoted(str(said.get('reason', '')))}")
+
+    def _has_change(self) -> bool:
+        if self._tree.git("status", "--porcelain", "--untracked-files=normal").strip():
+            return True
+        return self._tree.head() != self._tree.notes["base"]
+
+    def _subject(self) -> str:
+        title = " ".join(visible(self._hold.issue.title).split())
+        return f"{title[:SUBJECT_LENGTH]}\n\nCloses #{self._number}"
+
+    def _is_interrupted(self) -> bool:
+        return self._services.stopped.is_set() or self._hold.interrupted() is not None
+
+    def _raise_if_interrupted(self) -> None:
+        if self._services.stopped.is_set():
+            raise StoppedError
+        reason = self._hold.interrupted()
+        if reason is not None and reason != EDITED:
+            raise GivenBackError(reason)
+
+    def _comment(self, text: str) -> None:
+        """Write the bot's one comment on the issue, or edit it."""
+        forge, number = self._services.forge, self._number
+        body = report.comment(self._services.reporter.redacted(text))
+        kept = self._hold.claim.comment or self._own_comment()
+        if kept is None:
+            kept = forge.comment(number, body).id
+        else:
+            forge.edit_comment(kept, body)
+        self._hold.claim = replace(self._hold.claim, comment=kept)
+
+    def _own_comment(self) -> int | None:
+        login = self._services.user.login.lower()
+        for each in self._services.forge.comments(self._number):
+            if each.author.lower() == login and each.body.startswith(report.MARK):
+                return each.id
+        return None
+
+    def _label(self, *, add: list[str] | None = None, remove: list[str] | None = None) -> None:
+        label(self._services, self._number, add=add, remove=remove)
+
+    def _unassign(self) -> None:
+        self._services.forge.unassign(self._number, self._services.user.login)
+
+
+def label(
+    services: Services,
+    number: int,
+    *,
+    add: list[str] | None = None,
+    remove: list[str] | None = None,
+) -> None:
+    """Add and remove labels of an issue or pull request; labels that do not exist are made."""
+    forge = services.forge
+    for name in add or []:
+        color, description = report.LABELS.get(name, ("ededed", ""))
+        forge.ensure_label(name, color, description)
+    if add:
+        forge.add_labels(number, add)
+    for name in remove or []:
+        forge.remove_label(number, name)

@@ -1,0 +1,338 @@
+"""Polling: which task is next."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from muster.forge import Issue, Pull
+from runtime import feedback, follow_up, review, triage
+from runtime.claim import Claim
+from runtime.dev import Development
+from runtime.formula import Formula, load
+from runtime.hold import Hold
+from runtime.report import BLOCKED, IN_PROGRESS, NEEDS_HUMAN, PRIORITY
+from runtime.services import MINUTE, Services
+
+_DEPENDENCY = re.compile(
+    r"^\W*(?:depends on|blocked by):?\s+((?:#\d+[\s,and]*)+)", re.IGNORECASE | re.MULTILINE
+)
+
+
+@dataclass
+class Memory:
+    """What the agent remembers between cycles; a new container finds it out again.
+
+    Attributes:
+        held: This agent's claims, by issue.
+        settled: Whether `held` is known to be complete.
+        answered: By pull request, the commit whose statuses and conflicts were answered.
+        looked: By pull request, its last change that was looked at.
+        reviewed: By pull request, the commit that this agent reviewed.
+    """
+
+    held: dict[int, Claim]
+    settled: bool
+    answered: dict[int, str]
+    looked: dict[int, str]
+    reviewed: dict[int, str]
+
+    @classmethod
+    def empty(cls) -> "Memory":
+        """Return the memory of a new container."""
+        return cls({}, settled=False, answered={}, looked={}, reviewed={})
+
+
+class Cycle:
+    """One look at the forge, and at most one task.
+
+    Args:
+        services: The agent's tools.
+        memory: What earlier cycles found out.
+    """
+
+    def __init__(self, services: Services, memory: Memory) -> None:
+        self._services = services
+        self._memory = memory
+        self._pulls: list[Pull] | None = None
+
+    def run(self, requested: int | None) -> bool:
+        """Do the next task, if there is one.
+
+        Args:
+            requested: The issue that a person asked for.
+
+        Returns:
+            Whether there was a task.
+
+        Raises:
+            StoppedError: The container is being stopped.
+            ForgeError: The forge does not answer, or refuses.
+            GitError: The same.
+            FormulaError: A role has no valid formula.
+        """
+        formulas = [self._formula(role) for role in self._ordered_roles()]
+        if any(each.selects == "backlog" for each in formulas) and not self._memory.settled:
+            self._find_held()
+        if requested is not None:
+            return self._take_requested(requested, formulas)
+        return any(self._one(formula) for formula in formulas)
+
+    def look(self) -> None:
+        """Ask the forge for what a cycle needs, without doing anything about it."""
+        self._services.forge.backlog(self._services.settings.work.label)
+
+    def _ordered_roles(self) -> list[str]:
+        """Return the roles in their order, `review` first: others wait for reviews."""
+        return sorted(self._services.settings.roles, key=lambda role: role != "review")
+
+    def _formula(self, role: str) -> Formula:
+        settings = self._services.settings
+        name = settings.formula if role == settings.roles[0] else None
+        return self._services.cache.get(
+            f"formula {role}",
+            5 * MINUTE,
+            lambda: load(role, name, self._in_repository),
+        )
+
+    def _in_repository(self, path: str) -> str | None:
+        content = self._services.forge.file(path, self._services.settings.primary_branch)
+        return content.decode(errors="replace") if content is not None else None
+
+    def _one(self, formula: Formula) -> bool:
+        match formula.selects:
+            case "backlog":
+                return self._follow_up() or self._develop(formula)
+            case "pulls":
+                return self._review(formula)
+            case "unlabelled":
+                return self._triage(formula)
+            case _:
+                return self._propose(formula)
+
+    # backlog
+
+    def _find_held(self) -> None:
+        services, memory = self._services, self._memory
+        services.mirror.make()
+        claims = services.claims.all()
+        agent = services.settings.agent
+        memory.held = {
+            number: claim
+            for number, claim in claims.items()
+            if claim.agent == agent and claim.state in {"working", "pull"}
+        }
+        memory.settled = True
+
+    def _follow_up(self) -> bool:
+        """Go on with what this agent holds: interrupted work, then its pull requests."""
+        services, memory = self._services, self._memory
+        for number, claim in list(memory.held.items()):
+            if claim.state == "working":
+                return self._go_on(number, claim)
+        if not memory.held:
+            return False
+        open_pulls = {pull.number: pull for pull in self._open_pulls()}
+        for number, claim in list(memory.held.items()):
+            pull = open_pulls.get(claim.pull or 0)
+            if pull is None:
+                follow_up.settle(services, claim, services.forge.pull(claim.pull or 0))
+                del memory.held[number]
+                return True
+            if follow_up.merge_if_approved(services, pull):
+                return True
+            if NEEDS_HUMAN not in pull.labels and self._answer(number, claim, pull):
+                return True
+        return False
+
+    def _answer(self, number: int, claim: Claim, pull: Pull) -> bool:
+        services, memory = self._services, self._memory
+        looked = f"{pull.updated_at} {pull.mergeable}"
+        fresh_statuses = memory.answered.get(pull.number) != pull.head_sha
+        if memory.looked.get(pull.number) == looked and not fresh_statuses:
+            return False
+        wanted = feedback.collect(services, claim, pull, memory.answered.get(pull.number))
+        memory.looked[pull.number] = looked
+        if not wanted:
+            return False
+        memory.settled = False
+        memory.answered[pull.number] = pull.head_sha
+        memory.held[number] = follow_up.FollowUp(services, claim, pull, wanted).run()
+        memory.settled = True
+        return True
+
+    def _go_on(self, number: int, claim: Claim) -> bool:
+        """Take up work that an earlier container, or a forge that was down, interrupted."""
+        services = self._services
+        formula = self._formula(self._backlog_role())
+        issue = services.forge.issue(number)
+        interrupted = bool(services.tree("issue", number).notes.get("session"))
+        taken = services.claims.take(number, claim, counts=not interrupted)
+        del self._memory.held[number]
+        if taken is None:
+            return True
+        if issue.state != "open":
+            services.claims.release(taken)
+            services.tree("issue", number).remove()
+            return True
+        self._work_on(formula, issue, taken)
+        return True
+
+    def _backlog_role(self) -> str:
+        roles = self._ordered_roles()
+        return next(role for role in roles if self._formula(role).selects == "backlog")
+
+    def _develop(self, formula: Formula) -> bool:
+        services = self._services
+        backlog = services.forge.backlog(services.settings.work.label)
+        candidates = sorted(
+            (issue for issue in backlog if self._is_open_to_us(issue)),
+            key=lambda issue: (PRIORITY not in issue.labels, issue.created_at, issue.number),
+        )
+        if not candidates or not self._may_begin():
+            return False
+        claims: Mapping[int, Claim] | None = None
+        for issue in candidates:
+            if not services.may_trigger(issue.author) or self._is_blocked(issue):
+                continue
+            if claims is None:
+                services.mirror.make()
+                claims = services.claims.all()
+            old = claims.get(issue.number)
+            if old is not None and not old.is_free(datetime.now(UTC)):
+                continue
+            services.reporter.enter("claiming", f"Claiming #{issue.number}.")
+            claim = services.claims.take(issue.number, old)
+            if claim is not None:
+                self._work_on(formula, issue, claim)
+                return True
+        return False
+
+    def _is_open_to_us(self, issue: Issue) -> bool:
+        services = self._services
+        if {BLOCKED, NEEDS_HUMAN} & {*issue.labels}:
+            return False
+        me = services.user.login.lower()
+        others = [name for name in issue.assignees if name.lower() != me]
+        if IN_PROGRESS in issue.labels:
+            # Its holder may be gone; whether the claim has ended is asked now and then.
+            return self._is_time(f"stale #{issue.number}")
+        return not others
+
+    def _is_time(self, key: str) -> bool:
+        asked = False
+
+        def ask() -> bool:
+            nonlocal asked
+            asked = True
+            return True
+
+        self._services.cache.get(key, 5 * MINUTE, ask)
+        return asked
+
+    def _is_blocked(self, issue: Issue) -> bool:
+        """Whether an issue that this one depends on is open."""
+        services = self._services
+
+        def ask() -> bool:
+            numbers = {
+                int(number)
+                for listed in _DEPENDENCY.findall(issue.body)
+                for number in re.findall(r"#(\d+)", listed)
+            } - {issue.number}
+            named = (services.forge.issue(number) for number in sorted(numbers))
+            if any(each.state == "open" for each in named):
+                return True
+            return any(each.state == "open" for each in services.forge.blockers(issue.number))
+
+        return services.cache.get(f"blocked #{issue.number} {issue.updated_at}", MINUTE, ask)
+
+    def _may_begin(self) -> bool:
+        limit = self._services.settings.work.tasks_per_day
+        begun = self._services.reporter.state.today.get("tasks", 0)
+        if limit is None or begun < limit:
+            return True
+        self._services.reporter.enter(
+            "waiting",
+            f"Reached tasks_per_day ({limit}): waiting for tomorrow.",
+            waiting_for="budget",
+        )
+        return False
+
+    def _take_requested(self, number: int, formulas: list[Formula]) -> bool:
+        """Take the issue that a person asked for, whatever its labels are."""
+        services = self._services
+        formula = next((each for each in formulas if each.selects == "backlog"), None)
+        refused = None
+        issue = services.forge.issue(number)
+        if formula is None:
+            refused = "the agent has no role that works on issues"
+        elif issue.state != "open" or issue.is_pull:
+            refused = "it is not an open issue"
+        else:
+            services.mirror.make()
+            old = services.claims.all().get(number)
+            holder = old is not None and not old.is_free(datetime.now(UTC))
+            if old is not None and holder:
+                refused = f"{old.agent} holds it"
+            else:
+                claim = services.claims.take(number, old)
+                if claim is not None:
+                    self._work_on(formula, issue, claim, requested=True)
+                    return True
+                refused = "another agent was faster"
+        services.reporter.say("work", f"Did not take #{number}: {refused}.")
+        return False
+
+    def _work_on(
+        self, formula: Formula, issue: Issue, claim: Claim, *, requested: bool = False
+    ) -> None:
+        services, memory = self._services, self._memory
+        services.reporter.spend(tasks=1)
+        memory.settled = False  # whatever interrupts this, the next cycle asks what is held
+        kept = Development(
+            services, formula, Hold(services, issue, claim, requested=requested)
+        ).run()
+        if kept is not None:
+            memory.held[issue.number] = kept
+        memory.settled = True
+
+    # pulls, unlabelled, schedule
+
+    def _open_pulls(self) -> list[Pull]:
+        if self._pulls is None:
+            self._pulls = self._services.forge.pulls()
+        return self._pulls
+
+    def _review(self, formula: Formula) -> bool:
+        services, memory = self._services, self._memory
+        for pull in self._open_pulls():
+            if not review.is_for(services, pull) or pull.head_sha == memory.reviewed.get(
+                pull.number
+            ):
+                continue
+            if not review.is_reviewed(services, pull):
+                review.run(services, formula, pull)
+                memory.reviewed[pull.number] = pull.head_sha
+                return True
+            memory.reviewed[pull.number] = pull.head_sha
+        return False
+
+    def _triage(self, formula: Formula) -> bool:
+        services = self._services
+        for issue in self._unlabelled():
+            if services.may_trigger(issue.author):
+                triage.triage(services, formula, issue)
+                return True
+        return False
+
+    def _unlabelled(self) -> Iterator[Issue]:
+        issues = self._services.forge.open_issues()
+        yield from (each for each in issues if not each.is_pull and not each.labels)
+
+    def _propose(self, formula: Formula) -> bool:
+        services = self._services
+        if not triage.is_due(services.data, formula):
+            return False
+        triage.propose(services, formula)
+        return True
