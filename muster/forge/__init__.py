@@ -14,20 +14,38 @@ from muster.forge.errors import (
 )
 from muster.forge.minting import minting_auth, minting_way
 from muster.forge.records import AccessToken, Repository, User, normalise_scopes
+from muster.forge.work import WorkForge
+from muster.forge.work_records import (
+    Comment,
+    Issue,
+    Pull,
+    Review,
+    ReviewComment,
+    Status,
+    Statuses,
+)
 
 __all__ = [
     "AccessToken",
     "Administrator",
     "Basic",
+    "Comment",
     "ForbiddenError",
     "Forge",
     "ForgeError",
     "ForgeUnreachableError",
+    "Issue",
     "NotFoundError",
+    "Pull",
     "Repository",
+    "Review",
+    "ReviewComment",
+    "Status",
+    "Statuses",
     "Token",
     "UnauthorizedError",
     "User",
+    "WorkForge",
     "minting_auth",
     "minting_way",
     "normalise_scopes",

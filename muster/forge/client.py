@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 import tenacity
 
+from muster.forge import paths
 from muster.forge.credentials import Basic, Token
 from muster.forge.errors import (
     ForbiddenError,
@@ -22,13 +22,11 @@ from muster.forge.errors import (
     UnauthorizedError,
 )
 from muster.forge.records import AccessToken, Repository, User
-from muster.forge.transport import PATIENCE, TIMEOUT, Transport
+from muster.forge.transport import PATIENCE, TIMEOUT, Transport, unless_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
-
-R = TypeVar("R")
 
 _POLL = 0.2  # seconds between two looks at a forge that starts
 _NO_TOKEN = 2**63 - 1  # an id that no token has
@@ -121,7 +119,7 @@ class Forge:
 
     def user(self, name: str) -> User | None:
         """Return the account of this name, whatever its case; None where there is none."""
-        return _unless_missing(lambda: self._http.get(_user(name), User.from_json))
+        return unless_missing(lambda: self._http.get(_user(name), User.from_json))
 
     def users(self) -> Iterator[User]:
         """List all accounts; for administrators."""
@@ -191,7 +189,8 @@ class Forge:
 
     def repository(self, full_name: str) -> Repository | None:
         """Return the repository `owner/name`; None where these credentials see none."""
-        return _unless_missing(lambda: self._http.get(_repository(full_name), Repository.from_json))
+        path = paths.repository(full_name)
+        return unless_missing(lambda: self._http.get(path, Repository.from_json))
 
     def create_repository(self, full_name: str, default_branch: str) -> Repository:
         """Create a private repository with a first commit, and its owner where there is none.
@@ -215,7 +214,7 @@ class Forge:
 
     def collaborators(self, repo: str) -> set[str]:
         """Return the names of a repository's collaborators, in lower case."""
-        path = f"{_repository(repo)}/collaborators"
+        path = f"{paths.repository(repo)}/collaborators"
         return set(self._http.pages(path, lambda told: str(told["login"]).lower()))
 
     def collaborator_permission(self, repo: str, user: str) -> str | None:
@@ -242,6 +241,17 @@ class Forge:
         """
         with _unknown_user_is_not_found():
             self._http.change("DELETE", _collaborator(repo, user))
+
+    def branch_protections(self, repo: str) -> list[str]:
+        """List a repository's branch protection rules by name; for the repository's administrators.
+
+        A rule's name is a branch's name, or a glob of such names.
+
+        Raises:
+            NotFoundError: The repository is gone.
+        """
+        path = f"{paths.repository(repo)}/branch_protections"
+        return self._http.get(path, lambda told: [str(each["rule_name"]) for each in told])
 
     # Access tokens
 
@@ -308,9 +318,9 @@ class Forge:
         who = self.whoami()
         if not who.is_admin:
             raise ForbiddenError("GET", "/user", 403, f"{who.login} is no administrator")
-        _unless_missing(lambda: self._http.change("PATCH", _admin_user(_NO_USER), json={}))
+        unless_missing(lambda: self._http.change("PATCH", _admin_user(_NO_USER), json={}))
         if repo is not None:
-            _unless_missing(lambda: self.remove_collaborator(repo, _NO_USER))
+            unless_missing(lambda: self.remove_collaborator(repo, _NO_USER))
 
     def may_mint(self, user: str) -> bool:
         """Tell whether these credentials can mint and revoke tokens of this user.
@@ -333,27 +343,15 @@ class Forge:
 
 
 def _user(name: str) -> str:
-    return f"/users/{_segment(name)}"
+    return f"/users/{paths.segment(name)}"
 
 
 def _admin_user(name: str) -> str:
-    return f"/admin/users/{_segment(name)}"
-
-
-def _repository(full_name: str) -> str:
-    owner, _, name = full_name.partition("/")
-    return f"/repos/{_segment(owner)}/{_segment(name)}"
+    return f"/admin/users/{paths.segment(name)}"
 
 
 def _collaborator(repo: str, user: str) -> str:
-    return f"{_repository(repo)}/collaborators/{_segment(user)}"
-
-
-def _segment(name: str) -> str:
-    """Quote a name for a path, whatever it holds: it must never lead to another path."""
-    if name.strip(".") == "":
-        raise ForgeError("", "", None, f"{name!r} is no name that a forge knows")
-    return quote(name, safe="")
+    return f"{paths.repository(repo)}/collaborators/{paths.segment(user)}"
 
 
 @contextlib.contextmanager
@@ -365,10 +363,3 @@ def _unknown_user_is_not_found() -> Iterator[None]:
         if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
             raise
         raise NotFoundError(error.method, error.path, error.status, error.message) from None
-
-
-def _unless_missing(call: Callable[[], R]) -> R | None:
-    try:
-        return call()
-    except NotFoundError:
-        return None

@@ -42,7 +42,7 @@ def normalise_scopes(scopes: Iterable[str]) -> frozenset[str]:
     return frozenset(granted)
 
 
-def _in_utc(time: str) -> str:
+def in_utc(time: str) -> str:
     """Return a time, which a forge tells in its own zone, as everybody would."""
     return datetime.fromisoformat(time).astimezone(UTC).isoformat()
 
@@ -73,7 +73,7 @@ class User:
             source_id=told.get("source_id", 0),
             full_name=told.get("full_name", ""),
             email=told.get("email", ""),
-            created_at=_in_utc(told["created"]),
+            created_at=in_utc(told["created"]),
             active=told.get("active", False),
             is_admin=told.get("is_admin", False),
             prohibit_login=told.get("prohibit_login", False),
@@ -83,7 +83,7 @@ class User:
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository; `full_name` is `owner/name`."""
+    """A repository; `full_name` is `owner/name`, `may_push` is about the caller."""
 
     id: int
     full_name: str
@@ -91,6 +91,7 @@ class Repository:
     private: bool
     archived: bool
     empty: bool
+    may_push: bool
 
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Self:
@@ -102,6 +103,7 @@ class Repository:
             private=told["private"],
             archived=told["archived"],
             empty=told["empty"],
+            may_push=told.get("permissions", {}).get("push", False),
         )
 
 

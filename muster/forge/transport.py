@@ -62,7 +62,7 @@ class Transport:
         self._timeout = timeout
         self._patience = patience
 
-    def get(self, path: str, read: Callable[[Any], T], **params: int) -> T:
+    def get(self, path: str, read: Callable[[Any], T], **params: int | str) -> T:
         """GET."""
         return self._repeatedly(lambda: self._send("GET", path, read, params=params))
 
@@ -116,15 +116,15 @@ class Transport:
 
         return self._repeatedly(attempt)
 
-    def pages(self, path: str, read: Callable[[Any], T]) -> Iterator[T]:
-        """List everything, page by page.
+    def pages(self, path: str, read: Callable[[Any], T], **params: str) -> Iterator[T]:
+        """List everything that `params` select, page by page.
 
         A forge may be set to list less at a time than asked for, so a short page ends nothing;
         the total that it sends along does, or an empty page.
         """
         seen = 0
         for page in itertools.count(1):
-            items, total = self._page(path, page, PAGE, read)
+            items, total = self._page(path, read, page=page, limit=PAGE, **params)
             yield from items
             seen += len(items)
             if not items or seen == total:
@@ -132,13 +132,12 @@ class Transport:
 
     def count(self, path: str) -> int:
         """Count what `pages` would list, by the total that a forge sends along."""
-        items, total = self._page(path, 1, 1, _nothing)
+        items, total = self._page(path, _nothing, page=1, limit=1)
         return len(items) if total is None else total
 
     def _page(
-        self, path: str, page: int, limit: int, read: Callable[[Any], T]
+        self, path: str, read: Callable[[Any], T], **params: int | str
     ) -> tuple[list[T], int | None]:
-        params = {"page": page, "limit": limit}
         answer = self._repeatedly(lambda: self._answer("GET", path, params=params))
         total = answer.headers.get("X-Total-Count", "")
         items = _understood("GET", path, answer, lambda listed: [read(item) for item in listed])
@@ -174,6 +173,14 @@ class Transport:
 
     def _secrets(self, json: dict[str, Any] | None) -> tuple[str, ...]:
         return (*(self._auth.secrets if self._auth else ()), (json or {}).get("password", ""))
+
+
+def unless_missing(call: Callable[[], T]) -> T | None:
+    """Return what the call returns; None if the forge has no such thing."""
+    try:
+        return call()
+    except NotFoundError:
+        return None
 
 
 def _understood(method: str, path: str, answer: requests.Response, read: Callable[[Any], T]) -> T:
