@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,10 +18,13 @@ from forge_server import ForgeServer
 from script import Script
 
 from muster.credentials import TOKEN_SCOPES, new_password
-from muster.forge import Basic, Issue, Pull, Token, WorkForge
+from muster.forge import Basic, Issue, Pull, Review, Token, WorkForge
 from muster.work_settings import Work
 
 T = TypeVar("T")
+
+RUNTIME = os.environ.get("MUSTER_RUNTIME")
+"""A runtime's folder to use in place of the image's, without building it again."""
 
 PATIENCE = 60.0
 """Seconds for what takes two on an idle machine."""
@@ -76,7 +80,8 @@ class Worker:
             tmpfs={"/tmp": "exec"},  # noqa: S108 - the container's own
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
-            volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()},
+            volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()}
+            | ({RUNTIME: {"bind": "/opt/muster/runtime", "mode": "ro"}} if RUNTIME else {}),
             environment={**self.environment, **environment},
             labels={"muster.project": crew.name},
         )
@@ -219,6 +224,10 @@ class Crew:
             return next((p for p in self.keeper.pulls() if closing in p.body), None)
 
         return until(found, f"a pull request for #{issue.number}")
+
+    def reviews_by(self, worker: Worker, pull: Pull) -> list[Review]:
+        written = self.keeper.reviews(pull.number)
+        return [each for each in written if each.author == worker.user]
 
     def comment_on(self, issue: Issue) -> str:
         """Return the bot's one comment on an issue."""

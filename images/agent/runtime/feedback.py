@@ -61,7 +61,9 @@ class Feedback:
         return quoted(texts)
 
 
-def collect(services: Services, claim: Claim, pull: Pull, answered: str | None) -> Feedback:
+def collect(
+    services: Services, claim: Claim, pull: Pull, *, answered: str | None, changed: bool
+) -> Feedback:
     """Return what is new at a pull request.
 
     Args:
@@ -69,10 +71,11 @@ def collect(services: Services, claim: Claim, pull: Pull, answered: str | None) 
         claim: The claim of its issue; `seen` is what was answered already.
         pull: The pull request.
         answered: The last commit whose statuses and conflicts were answered.
+        changed: Whether it changed since it was last looked at: then remarks are asked for too.
     """
     since = claim.seen or ""
     remarks = sorted(
-        (each for each in _remarks(services, pull) if each.time > since),
+        (each for each in _remarks(services, pull) if each.time > since) if changed else (),
         key=lambda each: each.time,
     )
     fresh = pull.head_sha != answered
@@ -91,9 +94,9 @@ def _remarks(services: Services, pull: Pull) -> Iterator[Remark]:
     me = services.user.login.lower()
     for review in services.forge.reviews(pull.number):
         author = review.author
-        if author.lower() == me or author.lower() not in services.writers():
+        if author.lower() == me or review.state not in ACTIONABLE or review.dismissed:
             continue
-        if review.state not in ACTIONABLE or review.dismissed:
+        if not services.is_writer(author):
             continue
         comments = services.forge.review_comments(pull.number, review.id)
         by_crew = VERDICT in review.body
@@ -106,7 +109,7 @@ def _remarks(services: Services, pull: Pull) -> Iterator[Remark]:
             yield Remark(author, each.body, review.submitted_at, place, each)
     for comment in services.forge.comments(pull.number):
         author = comment.author.lower()
-        if author != me and author in services.writers() and report.MARK not in comment.body:
+        if author != me and report.MARK not in comment.body and services.is_writer(author):
             yield Remark(comment.author, comment.body, comment.created_at)
 
 

@@ -1,6 +1,7 @@
 """Polling: which task is next."""
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from runtime.formula import Formula, load
 from runtime.hold import Hold
 from runtime.report import BLOCKED, IN_PROGRESS, NEEDS_HUMAN, PRIORITY
 from runtime.services import MINUTE, Services
+
+SETTLING_SECONDS = 20.0
+"""How long a changed pull request is looked at: its reviewer may be new to the repository."""
 
 _DEPENDENCY = re.compile(
     r"^\W*(?:depends on|blocked by):?\s+((?:#\d+[\s,and]*)+)", re.IGNORECASE | re.MULTILINE
@@ -27,14 +31,14 @@ class Memory:
         held: This agent's claims, by issue.
         settled: Whether `held` is known to be complete.
         answered: By pull request, the commit whose statuses and conflicts were answered.
-        looked: By pull request, its last change that was looked at.
+        looked: By pull request, its last change, and when it was seen first (monotonic clock).
         reviewed: By pull request, the commit that this agent reviewed.
     """
 
     held: dict[int, Claim]
     settled: bool
     answered: dict[int, str]
-    looked: dict[int, str]
+    looked: dict[int, tuple[str, float]]
     reviewed: dict[int, str]
 
     @classmethod
@@ -147,12 +151,13 @@ class Cycle:
 
     def _answer(self, number: int, claim: Claim, pull: Pull) -> bool:
         services, memory = self._services, self._memory
-        looked = f"{pull.updated_at} {pull.mergeable}"
-        fresh_statuses = memory.answered.get(pull.number) != pull.head_sha
-        if memory.looked.get(pull.number) == looked and not fresh_statuses:
-            return False
-        wanted = feedback.collect(services, claim, pull, memory.answered.get(pull.number))
-        memory.looked[pull.number] = looked
+        wanted = feedback.collect(
+            services,
+            claim,
+            pull,
+            answered=memory.answered.get(pull.number),
+            changed=self._has_changed(pull),
+        )
         if not wanted:
             return False
         memory.settled = False
@@ -160,6 +165,14 @@ class Cycle:
         memory.held[number] = follow_up.FollowUp(services, claim, pull, wanted).run()
         memory.settled = True
         return True
+
+    def _has_changed(self, pull: Pull) -> bool:
+        """Whether a pull request changed lately, by the forge's account of it."""
+        looked = self._memory.looked
+        before, since = looked.get(pull.number, ("", 0.0))
+        if before != pull.updated_at:
+            before, since = looked[pull.number] = (pull.updated_at, time.monotonic())
+        return time.monotonic() - since < SETTLING_SECONDS
 
     def _go_on(self, number: int, claim: Claim) -> bool:
         """Take up work that an earlier container, or a forge that was down, interrupted."""

@@ -13,8 +13,8 @@ from pathlib import Path
 POLL_SECONDS = 0.005
 STOPPED_POLL_SECONDS = 0.2
 
-KILL_SECONDS = 5.0
-"""How long killed processes may take to go; one in the middle of disk I/O may take a moment."""
+KILL_SECONDS = 10.0
+"""How long killing may take: a hostile process forks and leaves its group all the time."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -23,6 +23,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 class _Process:
     pid: int
     parent: int
+    group: int
+    session: int
     started: int
     """Clock ticks since boot: with `pid` it is unique."""
 
@@ -84,10 +86,11 @@ def kill_descendants(grace: float) -> bool:
         Whether none is left. It gives up after `KILL_SECONDS`.
     """
     if grace > 0:
-        _signal_all(signal.SIGTERM)
+        for process in _descendants():
+            _send(process, signal.SIGTERM)
         if _all_ended(grace, lambda: None):
             return True
-    return _all_ended(KILL_SECONDS, lambda: _signal_all(signal.SIGKILL))
+    return _all_ended(KILL_SECONDS, _kill)
 
 
 def _all_ended(seconds: float, hurry: Callable[[], None]) -> bool:
@@ -98,6 +101,18 @@ def _all_ended(seconds: float, hurry: Callable[[], None]) -> bool:
         hurry()
         time.sleep(POLL_SECONDS)
     return True
+
+
+def _kill() -> None:
+    descendants = _descendants()
+    # All of a group at once, so that none can fork and leave in between. A session that is not
+    # this process's was made by a descendant and has only descendants in it.
+    own = os.getsid(0)
+    for group in {process.group for process in descendants if process.session != own}:
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+    for process in descendants:
+        _send(process, signal.SIGKILL)
 
 
 def _reap() -> bool:
@@ -112,11 +127,6 @@ def _reap() -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _signal_all(number: signal.Signals) -> None:
-    for process in _descendants():
-        _send(process, number)
 
 
 def _send(process: _Process, number: signal.Signals) -> None:
@@ -152,4 +162,5 @@ def _read(pid: int) -> _Process | None:
         return None
     # The name before the last ")" may hold anything; see proc_pid_stat(5) for the fields.
     fields = stat.rpartition(")")[2].split()
-    return _Process(pid, int(fields[1]), int(fields[19]))
+    parent, group, session = map(int, fields[1:4])
+    return _Process(pid, parent, group, session, int(fields[19]))

@@ -110,7 +110,8 @@ def _write(services: Services, pull: Pull, verdict: dict[str, Any], base: str) -
         if part
     )
     services.forge.review(pull.number, event, body, commit_id=pull.head_sha, comments=placed)
-    return f"{kind.replace('_', ' ')}, {len(placed) + len(others)} comments"
+    count = len(placed) + len(others)
+    return f"{kind.replace('_', ' ')}, {count} comment{'' if count == 1 else 's'}"
 
 
 def shown_lines(diff: str) -> dict[str, set[int]]:

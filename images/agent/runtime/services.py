@@ -17,6 +17,7 @@ from runtime.tree import Identity, Tree
 T = TypeVar("T")
 
 MINUTE = 60.0
+SOON = 10.0
 
 
 class StoppedError(Exception):
@@ -107,9 +108,11 @@ class Services:
             )
         return commit
 
-    def writers(self) -> set[str]:
-        """Return who may write to the repository, in lower case, as it was minutes ago."""
-        return self.cache.get("writers", 5 * MINUTE, self.forge.writers)
+    def is_writer(self, account: str) -> bool:
+        """Whether an account may write to the repository; somebody new is found within seconds."""
+        name = account.lower()
+        known = (self.cache.get("writers", age, self.forge.writers) for age in (5 * MINUTE, SOON))
+        return any(name in writers for writers in known)
 
     def may_trigger(self, author: str) -> bool:
         """Whether an account's issues trigger work (`[muster.work] authors`)."""
@@ -118,4 +121,4 @@ class Services:
             return True
         if isinstance(authors, list):
             return author.lower() in {name.lower() for name in authors}
-        return author.lower() in self.writers()
+        return self.is_writer(author)
