@@ -8,10 +8,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done || echo python3)
 ACTIVE := . .venv/bin/activate &&
 
-.PHONY: help setup up down lint test bench clean
+.PHONY: help setup up down lint test test-all bench clean
 
 help: ## print this
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
 
 setup: ## install, build or start what is missing on this machine
 	@$(PYTHON) -m toolchain setup
@@ -27,8 +27,11 @@ lint: setup ## check style and types
 	@$(ACTIVE) ruff check .
 	@$(ACTIVE) mypy
 
-test: lint ## set up, check style and types, run every test
+test: lint ## set up, check style and types, run the tests (15 minutes on 2 cores)
 	@$(ACTIVE) pytest --numprocesses 2
+
+test-all: lint ## the same, and the slow combinations of faults at work
+	@$(ACTIVE) pytest --numprocesses 2 -m ""
 
 bench: setup ## measure, against a floor of plain API calls and container starts
 	@$(ACTIVE) python -m bench
