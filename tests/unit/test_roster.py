@@ -575,13 +575,6 @@ def test_a_disabled_agents_endpoint_may_have_a_section(read: Load) -> None:
     ("section", "message"),
     [
         (
-            '"http://llama:8082"',
-            (
-                '"http://llama:8082": no agent has this base_url; write the URL of an agent\'s '
-                'endpoint, such as "http://llama:8081", or remove the section'
-            ),
-        ),
-        (
             '"llama:8081"',
             (
                 '"llama:8081": "llama:8081" is no URL; write http:// or https:// and a host, such '
@@ -597,20 +590,15 @@ def test_a_disabled_agents_endpoint_may_have_a_section(read: Load) -> None:
         ),
     ],
 )
-def test_a_section_of_an_endpoint_that_no_agent_uses_is_an_error(
+def test_a_section_of_something_that_is_not_an_endpoint_is_an_error(
     wrong: Wrong, section: str, message: str
 ) -> None:
     lines = wrong(f"{HEAD}{LLAMA}[muster.endpoints.{section}]\nslots = 2\n")
     assert lines == [f"demo.toml:7: muster.endpoints.{message}"]
 
 
-def test_an_endpoints_section_is_an_error_if_no_agent_has_an_endpoint(wrong: Wrong) -> None:
-    assert wrong(f'{HEAD}[muster.endpoints."http://llama:8081"]\n') == [
-        (
-            'demo.toml:4: muster.endpoints."http://llama:8081": no agent has a base_url; '
-            "remove the section"
-        )
-    ]
+def test_an_endpoints_section_may_outlive_its_last_agent(read: Load) -> None:
+    assert read(f'{HEAD}[muster.endpoints."http://llama:8081"]\n').muster.endpoints
 
 
 def test_two_sections_of_one_endpoint_are_an_error(wrong: Wrong) -> None:
