@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from http import HTTPStatus
 
 import docker
@@ -138,14 +137,6 @@ def containers_of(client: docker.DockerClient, stack: str) -> dict[str, Containe
     labelled: dict[str, str | list[str] | bool] = {"label": f"{STACK_LABEL}={stack}"}
     found = client.containers.list(all=True, filters=labelled, ignore_removed=True)
     return {str(each.name): each for each in found}
-
-
-def last_line(container: Container) -> str:
-    """Return what a container logged last; empty where it has logged nothing, or is gone."""
-    try:
-        return bytes(container.logs(tail=1)).decode(errors="replace").strip()
-    except docker.errors.APIError:
-        return ""
 
 
 def has_network(client: docker.DockerClient, name: str) -> bool:
@@ -289,22 +280,6 @@ def limit_processes(client: docker.DockerClient, container_id: str, pids: int) -
     url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/update"
     response = api.post(url, json={"PidsLimit": pids})  # docker 7.2 has no argument for it
     response.raise_for_status()
-
-
-def logs(
-    client: docker.DockerClient, name: str, *, since: datetime | None, follow: bool
-) -> Iterator[bytes]:
-    """Return what a container has logged, piece by piece.
-
-    Raises:
-        DockerError: there is no such container.
-    """
-    try:
-        container = client.containers.get(name)
-    except docker.errors.NotFound:
-        raise DockerError(f"there is no container {name}: muster up makes it") from None
-    pieces: Iterator[bytes] = container.logs(stream=True, follow=follow, since=since)
-    return pieces
 
 
 def restart(client: docker.DockerClient, containers: Mapping[str, str]) -> Iterator[str]:

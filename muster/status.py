@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from docker.models.containers import Container
 
-from muster import docker
+from muster import agent_container, agent_log, docker
 from muster.accounts import mark_of
 from muster.forge import Administrator, Forge, ForgeError, User
 from muster.names import container_name
@@ -18,25 +19,10 @@ from muster.roster import Agent, Roster
 PATIENCE = 2.0
 """Seconds for which a forge that does not answer is asked again: somebody looks at a screen."""
 
+WORK_VARIABLE = "MUSTER_WORK"
+"""The container's variable that holds the agent's work settings, as JSON."""
+
 _READERS = 8
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """An agent's last cycle, as it logged it.
-
-    Attributes:
-        time: when it began.
-        result: `ok` or `failed`.
-        errors: why the steps failed that did, by step.
-        endpoint_reachable: whether the endpoint answered, seen from inside the container; None
-            for the Anthropic API, which is not asked.
-    """
-
-    time: datetime
-    result: str
-    errors: Mapping[str, str]
-    endpoint_reachable: bool | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +35,8 @@ class AgentStatus:
         wanted: `running` or `stopped`, as the roster says; `fired` where it has no section.
         actual: Docker's word for its container; `none` without one, `unknown` without Docker.
         health: Docker's word for its health; None where nothing runs.
-        cycle: its last cycle, where it has logged one.
+        line: the last line of its log; None before the first one, and for other images.
+        sandbox: `on` or `off`, as its container was created; None for other images.
         endpoint: the endpoint's URL, or `anthropic`.
         issued_at: when its credentials were issued; None before it is hired.
         rotation: the rotation that is in force.
@@ -62,37 +49,60 @@ class AgentStatus:
     wanted: str
     actual: str
     health: str | None
-    cycle: Cycle | None
+    line: agent_log.Line | None
+    sandbox: str | None
     endpoint: str
     issued_at: datetime | None
     rotation: int | None
     image: str | None
     drift: list[str]
 
+    @property
+    def now(self) -> agent_log.Line | None:
+        """What it does now; None unless it runs."""
+        return self.line if self.actual == "running" else None
+
     def report(self, now: datetime) -> dict[str, Any]:
         """Return the row for programs."""
-        cycle = self.cycle
+        line = self.line
         return {
             "agent": self.name,
             "bot_user": self.bot_user,
             "wanted": self.wanted,
             "actual": self.actual,
             "health": self.health,
-            "last_cycle": cycle
+            **self._work(),
+            "last_cycle": line
             and {
-                "time": cycle.time.isoformat(),
-                "age_seconds": round((now - cycle.time).total_seconds()),
-                "result": cycle.result,
-                "errors": dict(cycle.errors),
+                "time": agent_log.iso(line.time),
+                "age_seconds": round((now - line.time).total_seconds()),
+                "result": line.result,
+                "errors": dict(line.errors),
             },
-            "endpoint": {"url": self.endpoint, "reachable": cycle and cycle.endpoint_reachable},
+            "endpoint": {"url": self.endpoint, "reachable": line and line.endpoint_reachable},
+            "sandbox": self.sandbox,
             "credentials": {
-                "issued_at": self.issued_at and self.issued_at.isoformat(),
+                "issued_at": agent_log.iso(self.issued_at),
                 "age_days": self.issued_at and (now - self.issued_at).days,
                 "rotation": self.rotation,
             },
             "image": self.image,
             "drift": self.drift,
+        }
+
+    def _work(self) -> dict[str, Any]:
+        """Return what it does, did last and used today, for programs."""
+        now, line = self.now, self.line
+        queue = now and now.queue
+        return {
+            "state": now and now.state,
+            "waiting_for": now and now.waiting_for,
+            "queue": queue and {"position": queue[0], "length": queue[1]},
+            "since": now and agent_log.iso(now.since),
+            "task": now and now.task and now.task.report(),
+            "pull": now and now.pull,
+            "last": line and line.last and line.last.report(),
+            "today": line and line.today and line.today.report(),
         }
 
 
@@ -174,16 +184,16 @@ def look(
             seen.unseen.append(forge)
         else:
             asking = pool.submit(_ask_forge, seen, roster, *forge)
-        cycles = _ask_docker(seen, roster, stack, pool)
+        lines = _ask_docker(seen, roster, stack, pool)
         if asking is not None:
             asking.result()
     names = [*roster.agents, *(name for name in seen.recorded if name not in roster.agents)]
-    return [_status(name, roster, stack, seen, cycles.get(name)) for name in names], seen.unseen
+    return [_status(name, roster, stack, seen, lines.get(name)) for name in names], seen.unseen
 
 
 def _ask_docker(
     seen: Seen, roster: Roster, stack: str, pool: ThreadPoolExecutor
-) -> dict[str, Cycle | None]:
+) -> dict[str, agent_log.Line | None]:
     try:
         with docker.engine(roster.muster.docker_host) as client:
             containers = docker.containers_of(client, stack)
@@ -193,13 +203,12 @@ def _ask_docker(
                 image: found for image in images if (found := docker.local_image_id(client, image))
             }
             names = {*roster.agents, *seen.recorded}
-            running = {
+            made = {
                 name: containers[container]
                 for name in names
                 if (container := container_name(roster.name, name)) in containers
             }
-            lines = pool.map(docker.last_line, running.values())
-            return dict(zip(running, map(_cycle, lines), strict=True))
+            return dict(zip(made, pool.map(agent_container.last_line, made.values()), strict=True))
     except docker.DockerError as error:
         seen.unseen.append(str(error))
         return {}
@@ -214,24 +223,20 @@ def _ask_forge(seen: Seen, roster: Roster, url: str, administrator: Administrato
         seen.unseen.append(f"forge {url}: {error}")
 
 
-def _cycle(line: str) -> Cycle | None:
-    """Read a line that the agent's image logs; another image may log other lines."""
-    try:
-        said = json.loads(line)
-        endpoint = said["endpoint"]
-        return Cycle(
-            time=datetime.fromisoformat(said["time"]),
-            result=said["result"],
-            errors=said["error"] or {},
-            endpoint_reachable=endpoint["status"] is not None
-            if isinstance(endpoint, dict)
-            else None,
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
+def _sandbox(container: Container | None) -> str | None:
+    """Read from a container's environment whether its sandbox is on."""
+    variables = (container.attrs["Config"]["Env"] or []) if container else []
+    for variable in variables:
+        name, _, value = variable.partition("=")
+        if name == WORK_VARIABLE:
+            with suppress(ValueError, TypeError, KeyError):
+                return str(json.loads(value)["sandbox"])
+    return None
 
 
-def _status(name: str, roster: Roster, stack: str, seen: Seen, cycle: Cycle | None) -> AgentStatus:
+def _status(
+    name: str, roster: Roster, stack: str, seen: Seen, line: agent_log.Line | None
+) -> AgentStatus:
     agent, said = roster.agents.get(name), seen.recorded.get(name, {})
     containers = seen.containers
     container = (containers or {}).get(container_name(roster.name, name))
@@ -245,7 +250,8 @@ def _status(name: str, roster: Roster, stack: str, seen: Seen, cycle: Cycle | No
         wanted=wanted,
         actual=actual,
         health=_health(container),
-        cycle=cycle,
+        line=line,
+        sandbox=_sandbox(container),
         endpoint=(agent.base_url or "anthropic") if agent else said.get("endpoint", ""),
         issued_at=datetime.fromisoformat(issued).astimezone(UTC) if issued else None,
         rotation=said.get("rotation"),

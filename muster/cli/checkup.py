@@ -9,7 +9,7 @@ from muster.cli import place, recovery
 from muster.cli.changes import Changes
 from muster.cli.engine import EngineError, stacks
 from muster.cli.session import Session
-from muster.doctor import crew, endpoints, engine, forge, leftovers, mends, rosters
+from muster.doctor import agents, branch, crew, endpoints, engine, forge, leftovers, mends, rosters
 from muster.doctor.findings import Check, Finding, Found, NotAskedError, well, wrong
 from muster.doctor.hired import State
 from muster.doctor.hired import read as read_state
@@ -50,7 +50,9 @@ class Checkup:
             "roster": plain(rosters.rules, self.subject),
             "endpoint": plain(endpoints.health, self.subject),
             "repository": plain(crew.access, self.subject),
+            "branch": plain(branch.protection, self.subject),
             "containers": plain(crew.containers, self.subject),
+            "agents": plain(agents.waiting, self.subject),
             "clocks": plain(forge.clocks, self.subject),
             "killed runs": self._killed_runs,
             "leftovers": plain(leftovers.strays, self.subject),

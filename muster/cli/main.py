@@ -14,11 +14,13 @@ from muster.cli.commands import (
     doctor,
     fire,
     hire,
+    logs,
     places,
     rotate,
     running,
     status,
     updates,
+    work,
 )
 from muster.errors import MusterError
 from toolchain.paths import ROOT
@@ -38,7 +40,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _commands in (places, hire, fire, rotate, adopt, status, doctor, running, updates):
+for _commands in (
+    *(places, hire, fire, rotate, adopt, status, logs, work, doctor, running, updates),
+):
     _commands.register(app)
 
 

@@ -29,6 +29,7 @@ SIGNS = {
 }
 _OTHER = ("?", "yellow", "", "")
 _SIGN_OF = {True: ("ok", None), False: ("wrong", "red"), None: ("-", "dim")}
+_WARNING = ("warn", "yellow")
 _WIDE = 400  # columns where no terminal wraps
 _ROWS = 12  # of the live view
 
@@ -115,7 +116,7 @@ class Screen:
 
     def finding(self, finding: Finding) -> None:
         """Print what a check found, and below it the command that mends it."""
-        sign, colour = _SIGN_OF[finding.ok]
+        sign, colour = _WARNING if finding.is_warning else _SIGN_OF[finding.ok]
         self.say(f"{sign:6}{finding.check:14}{finding.message}", colour)
         if finding.ok is False:
             self.say(f"{'':20}{finding.mend}")

@@ -39,6 +39,7 @@ def access(subject: Subject) -> Iterator[Finding]:
         asked = pool.map(partial(_obstacles, forge, roster.repo), crew.values())
         obstacles = dict(zip(crew, asked, strict=True))
     for name, found in obstacles.items():
+        subject.checked[name, "token"] = not found
         for obstacle in found:
             yield wrong(f'agent "{name}": {obstacle}', subject.muster("up"))
     can = [name for name, found in obstacles.items() if not found]

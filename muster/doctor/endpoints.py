@@ -39,7 +39,9 @@ def health(subject: Subject) -> Iterator[Finding]:
     if is_made or not roster.muster.local_forge:  # which is on that network
         yield _forge(roster, forge, view.answers[forge], where)
     for url, agents in endpoints.items():
-        yield _endpoint(subject, roster, url, agents, view.answers[f"{url}/health"], where)
+        found = _endpoint(subject, roster, url, agents, view.answers[f"{url}/health"], where)
+        subject.checked |= {(agent, "endpoint"): bool(found.ok) for agent in agents}
+        yield found
     if anthropic := [agent.name for agent in crew if agent.base_url is None]:
         yield well(f"the Anthropic API ({', '.join(anthropic)}): not called, that costs money")
 

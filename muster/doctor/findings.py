@@ -53,6 +53,7 @@ class Finding:
         mend: the command that mends it, as it can be typed.
         fix: mends it, where that is safe without asking.
         check: the check's name.
+        is_warning: whether nothing is wrong, but a person should know of it.
     """
 
     ok: bool | None
@@ -60,10 +61,17 @@ class Finding:
     mend: str = ""
     fix: Callable[[], None] | None = field(default=None, repr=False)
     check: str = ""
+    is_warning: bool = False
 
     def report(self) -> dict[str, Any]:
         """Return the line for programs."""
-        return {"name": self.check, "ok": self.ok, "message": self.message, "mend": self.mend}
+        return {
+            "name": self.check,
+            "ok": self.ok,
+            "warning": self.is_warning,
+            "message": self.message,
+            "mend": self.mend,
+        }
 
 
 Check = Callable[[], Iterator[Finding]]
@@ -72,6 +80,11 @@ Check = Callable[[], Iterator[Finding]]
 def well(message: str) -> Finding:
     """Say what is well."""
     return Finding(ok=True, message=message)
+
+
+def warning(message: str) -> Finding:
+    """Report a risk that keeps nothing from working."""
+    return Finding(ok=True, message=message, is_warning=True)
 
 
 def wrong(message: str, mend: str, fix: Callable[[], None] | None = None) -> Finding:

@@ -34,6 +34,8 @@ class Subject:
         administrator: its credentials.
         roster: the roster, which breaks no rule.
         clock_ahead: seconds by which the containers' clock is ahead of this machine's.
+        checked: whether what an agent needs works, by the agent and by the word with which it
+            reports that it waits for it: `endpoint` or `token`.
     """
 
     environment: Mapping[str, str]
@@ -57,6 +59,7 @@ class Subject:
     )
     roster: Found[Roster] = field(default_factory=lambda: Found("the roster is wrong"))
     clock_ahead: Found[float] = field(default_factory=lambda: Found("no container could be asked"))
+    checked: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def as_administrator(self) -> Forge:
         """Return the forge, spoken to by an administrator who has all rights.

@@ -43,8 +43,14 @@ def test_a_check_that_fails_itself_is_told_with_what_it_found_before() -> None:
         raise MusterError("the forge went away")
 
     assert asked(check) == [
-        {"name": "a", "ok": True, "message": "first", "mend": ""},
-        {"name": "a", "ok": False, "message": "the forge went away", "mend": "muster doctor"},
+        {"name": "a", "ok": True, "warning": False, "message": "first", "mend": ""},
+        {
+            "name": "a",
+            "ok": False,
+            "warning": False,
+            "message": "the forge went away",
+            "mend": "muster doctor",
+        },
     ]
 
 

@@ -1,7 +1,6 @@
-"""`muster logs`, `start`, `stop` and `restart`: day-to-day running."""
+"""`muster start`, `stop` and `restart`: day-to-day running."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,38 +8,6 @@ from muster.cli.options import AsJson, SomeNames, Stack, Yes, examples
 
 if TYPE_CHECKING:
     from muster.cli.session import Session
-
-
-def logs(
-    name: Annotated[str, typer.Argument(help="The agent.")],
-    stack: Stack = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="AGE|TIME", help="From then on: 10m, 2h, or 2026-01-31T12:00:00."),
-    ] = None,
-    *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
-) -> None:
-    """Show what an agent has logged: one JSON line a cycle."""
-    from muster import docker
-    from muster.cli.durations import moment
-    from muster.cli.session import Session
-    from muster.names import container_name
-
-    session = Session(stack)
-    begin = moment(since) if since else None
-    [agent] = session.agents([name])
-    roster = session.roster()
-    with docker.engine(roster.muster.docker_host) as client:
-        lines = docker.logs(
-            client, container_name(roster.name, agent.name), since=begin, follow=follow
-        )
-        try:
-            for line in lines:
-                sys.stdout.buffer.write(line)
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            return
 
 
 def start(
@@ -60,8 +27,10 @@ def stop(
 ) -> None:
     """Stop agents, also for later updates: `enabled = false` in the roster, and no container.
 
-    They stay hired, with their credentials and volumes. Asks where the update would change other
-    agents too. Where the forge is down, `docker stop` and the container's name stop one at once.
+    An agent ends its session, releases the issue that it holds, and keeps its open pull requests:
+    another agent can take the issue at once. Stopped agents stay hired, with their credentials and
+    volumes. Asks first if the update would change other agents too. If the forge is down, stop an
+    agent with `docker stop` and its container's name.
     """
     from muster.cli.session import Session
 
@@ -106,9 +75,6 @@ def restart(names: SomeNames = None, stack: Stack = None, *, as_json: AsJson = F
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog=examples("muster logs dev-qwen --since 10m", "muster logs dev-qwen -f"))(
-        logs
-    )
     app.command(epilog=examples("muster start dev-qwen", "muster start"))(start)
     app.command(epilog=examples("muster stop dev-qwen", "muster stop"))(stop)
     app.command(epilog=examples("muster restart dev-qwen", "muster restart"))(restart)

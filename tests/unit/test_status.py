@@ -1,0 +1,214 @@
+"""The rows of `muster status`, for people and for programs."""
+
+import dataclasses
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from muster.agent_log import Line, Result, Task, Usage
+from muster.cli.status_table import state_words, table
+from muster.status import AgentStatus
+
+NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+ISSUE = Task("issue", 12, "Greet people by their name", "http://forge/acme/site/issues/12")
+LINE = Line(
+    time=NOW - timedelta(seconds=3),
+    event="state",
+    message="Working.",
+    state="working",
+    since=NOW - timedelta(minutes=34),
+    task=ISSUE,
+    pull=13,
+    last=Result("#10", "opened #11", NOW - timedelta(hours=3)),
+    today=Usage(2, 1_234_567, 34.4),
+    result="ok",
+    endpoint_status=200,
+    endpoint_reachable=True,
+)
+ROW = AgentStatus(
+    name="review-qwen",
+    bot_user="review-qwen",
+    wanted="running",
+    actual="running",
+    health="unhealthy",
+    line=LINE,
+    sandbox="on",
+    endpoint="http://host.docker.internal:8081",
+    issued_at=NOW - timedelta(days=12),
+    rotation=1,
+    image="sha256:0123456789abcdef",
+    drift=[],
+)
+
+
+def with_line(**changes: Any) -> AgentStatus:  # noqa: ANN401
+    return dataclasses.replace(ROW, line=dataclasses.replace(LINE, **changes))
+
+
+def shown(*rows: AgentStatus, width: int = 100) -> list[str]:
+    printed = io.StringIO()
+    Console(file=printed, width=width).print(table(list(rows), NOW))
+    return [line.rstrip() for line in printed.getvalue().splitlines()]
+
+
+def cells(row: AgentStatus) -> dict[str, str]:
+    """Return a row's cells by their titles."""
+    [head, line, *_] = shown(row, width=400)
+    titles = ["AGENT", "STATE", "WORK", "SINCE", "LAST RESULT", "TODAY", "HEALTH", "CREDENTIALS"]
+    starts = [head.index(title) for title in titles]
+    ends = [*starts[1:], len(line)]
+    found = zip(titles, starts, ends, strict=True)
+    return {title: line[start:end].strip() for title, start, end in found}
+
+
+def test_a_row_tells_what_the_agent_does_did_and_used() -> None:
+    assert cells(ROW) == {
+        "AGENT": "review-qwen",
+        "STATE": "working",
+        "WORK": "#12 → #13",
+        "SINCE": "34m",
+        "LAST RESULT": "#10 opened #11",
+        "TODAY": "1.2M, 34m",
+        "HEALTH": "unhealthy",
+        "CREDENTIALS": "12d, rot. 1",
+    }
+
+
+def test_the_widest_of_usual_rows_fit_in_100_columns_a_line_each() -> None:
+    queued = with_line(state="waiting", waiting_for="queue", queue=(2, 3))
+    waiting = with_line(state="waiting", waiting_for="endpoint")
+    lines = shown(ROW, queued, waiting)
+    assert len(lines) == 4
+    assert "waiting: queue 2/3  #12 → #13" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": "idle"}, "idle"),
+        ({"state": "waiting", "waiting_for": "endpoint"}, "waiting: endpoint"),
+        ({"state": "waiting", "waiting_for": "queue", "queue": (2, 3)}, "waiting: queue 2/3"),
+        ({"state": "waiting", "waiting_for": "queue"}, "waiting: queue"),
+        ({"state": None}, "running"),
+    ],
+)
+def test_a_state_is_told_with_what_it_waits_for(changes: dict[str, Any], words: str) -> None:
+    assert state_words(dataclasses.replace(LINE, **changes)) == words
+
+
+@pytest.mark.parametrize(
+    ("task", "pull", "words"),
+    [
+        (ISSUE, None, "#12"),
+        (ISSUE, 13, "#12 → #13"),
+        (dataclasses.replace(ISSUE, kind="pull"), 13, "PR #12"),
+        (None, None, "-"),
+    ],
+)
+def test_work_is_an_issue_with_its_pull_request_or_a_review(
+    task: Task | None, pull: int | None, words: str
+) -> None:
+    assert cells(with_line(task=task, pull=pull))["WORK"] == words
+
+
+@pytest.mark.parametrize(
+    ("wanted", "actual", "words"),
+    [
+        ("stopped", "none", "stopped"),
+        ("running", "none", "no container"),
+        ("running", "exited", "exited"),
+        ("running", "restarting", "restarting"),
+        ("running", "unknown", "unknown"),
+    ],
+)
+def test_an_agent_that_does_not_run_does_nothing_now(wanted: str, actual: str, words: str) -> None:
+    row = dataclasses.replace(ROW, wanted=wanted, actual=actual, health=None)
+    found = cells(row)
+    assert (found["STATE"], found["WORK"], found["SINCE"]) == (words, "-", "-")
+    assert found["LAST RESULT"] == "#10 opened #11"
+    report = row.report(NOW)
+    assert (report["state"], report["task"], report["since"]) == (None, None, None)
+    assert report["last"]["result"] == "opened #11"
+
+
+def test_an_endpoint_that_does_not_answer_counts_before_a_good_health() -> None:
+    down = with_line(endpoint_reachable=False)
+    assert cells(down)["HEALTH"] == "unhealthy"
+    assert cells(dataclasses.replace(down, health="healthy"))["HEALTH"] == "no endpoint"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"), [(0, "0"), (999, "999"), (12_999, "12k"), (2_000_000, "2.0M")]
+)
+def test_tokens_are_told_in_a_few_digits(tokens: int, words: str) -> None:
+    assert cells(with_line(today=Usage(1, tokens, 0.0)))["TODAY"] == f"{words}, 0m"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172_800, "2d")],
+)
+def test_an_age_is_told_in_its_largest_unit_of_two_or_more(seconds: int, words: str) -> None:
+    assert cells(with_line(since=NOW - timedelta(seconds=seconds)))["SINCE"] == words
+
+
+def test_what_needs_attention_stands_below_the_table() -> None:
+    row = dataclasses.replace(
+        with_line(errors={"endpoint": "Connection refused"}), sandbox="off", drift=["barred"]
+    )
+    assert shown(row)[2:] == [
+        "review-qwen: endpoint: Connection refused",
+        'review-qwen: sandbox = "off": Claude Code can reach all that the agent can',
+        "review-qwen: barred",
+    ]
+
+
+def test_a_container_of_another_image_has_a_row() -> None:
+    for line in (None, Line(time=NOW)):
+        found = cells(dataclasses.replace(ROW, line=line, sandbox=None))
+        assert (found["STATE"], found["WORK"], found["TODAY"]) == ("running", "-", "-")
+
+
+def test_nothing_in_a_row_is_taken_for_markup() -> None:
+    assert "[red]x[/red]" in cells(with_line(last=Result("#1", "[red]x[/red]", NOW)))["LAST RESULT"]
+    assert "[/x]" in cells(dataclasses.replace(ROW, name="[/x]"))["AGENT"]
+
+
+def test_programs_get_all_of_it() -> None:
+    queued = with_line(state="waiting", waiting_for="queue", queue=(2, 3), errors={"forge": "no"})
+    report = json.loads(json.dumps(queued.report(NOW)))
+    assert report == {
+        "agent": "review-qwen",
+        "bot_user": "review-qwen",
+        "wanted": "running",
+        "actual": "running",
+        "health": "unhealthy",
+        "state": "waiting",
+        "waiting_for": "queue",
+        "queue": {"position": 2, "length": 3},
+        "since": "2026-02-03T03:31:06+00:00",
+        "task": {
+            "kind": "issue",
+            "number": 12,
+            "title": "Greet people by their name",
+            "url": "http://forge/acme/site/issues/12",
+        },
+        "pull": 13,
+        "last": {"task": "#10", "result": "opened #11", "time": "2026-02-03T01:05:06+00:00"},
+        "today": {"tasks": 2, "tokens": 1_234_567, "minutes": 34.4},
+        "last_cycle": {
+            "time": "2026-02-03T04:05:03+00:00",
+            "age_seconds": 3,
+            "result": "ok",
+            "errors": {"forge": "no"},
+        },
+        "endpoint": {"url": "http://host.docker.internal:8081", "reachable": True},
+        "sandbox": "on",
+        "credentials": {"issued_at": "2026-01-22T04:05:06+00:00", "age_days": 12, "rotation": 1},
+        "image": "sha256:0123456789abcdef",
+        "drift": [],
+    }
