@@ -13,7 +13,7 @@ from rich.text import Text
 
 from muster.cli.log_view import LogView
 from muster.docker import engine
-from muster.forge import Basic, Pull, WorkForge
+from muster.forge import Pull, WorkForge
 from muster.names import container_name, labels, network_name
 from muster.roster import Roster
 from toolchain.images import ENDPOINT
@@ -141,13 +141,15 @@ def _follow(
     for agent, name in names.items():
         with suppress(docker.errors.NotFound):
             container = client.containers.get(name)
-            threading.Thread(
-                target=lambda agent=agent, container=container: [
-                    shown.put(f"{agent:{width}}  {text.plain}")
-                    for text in _lines(container, since)
-                ],
-                daemon=True,
-            ).start()
+            args = (f"{agent:{width}}  ", container, since, shown)
+            threading.Thread(target=_pass_on, args=args, daemon=True).start()
+
+
+def _pass_on(
+    prefix: str, container: Container, since: int, shown: "queue.SimpleQueue[str]"
+) -> None:
+    for text in _lines(container, since):
+        shown.put(f"{prefix}{text.plain}")
 
 
 def _lines(container: Container, since: int) -> Iterator[Text]:

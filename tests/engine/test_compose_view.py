@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+from crew import work
 
 from muster import compose
 from muster.compose import Mount, Service
@@ -29,6 +30,7 @@ ENVIRONMENT = {
     "FORGE_REPO": "team/project",
     "FORGE_TOKEN_FILE": "/run/secrets/muster/forge_token",
     "FORGE_URL": "http://127.0.0.1:1",
+    "MUSTER_WORK": json.dumps(work()),
     "POLL_INTERVAL": "1",
     "PRIMARY_BRANCH": "main",
     "PROJECT_NAME": "project",

@@ -95,8 +95,10 @@ def test_an_agents_container_may_do_little_and_is_found_by_name(workplace: Workp
     assert {mount["Destination"]: mount["RW"] for mount in container.attrs["Mounts"]} == {
         "/home/agent/data": True,
         "/home/agent/repos": True,
+        "/run/muster/endpoints": True,
         "/run/secrets/muster": False,
     }
+    assert host["ReadonlyRootfs"]
     assert _run(container, "id", "-u") == "1000"
     address = _run(container, "getent", "hosts", "agents-dev-qwen").split()[0]
     network = container.attrs["NetworkSettings"]["Networks"][place.server.network]

@@ -13,7 +13,7 @@ import docker
 import pytest
 from workplace import ROOT
 
-from muster.forge import Basic, Forge
+from muster.forge import Basic, WorkForge
 
 _THEIRS = re.compile(r"PULUMI_(BACKEND_URL|STACK)$|MAKE|MFLAGS$")
 """The variables of the user's own stacks, and of the make that runs the tests."""
@@ -92,25 +92,36 @@ def demo(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[Demo]:
         left.remove()
 
 
-def test_the_demo_comes_up_says_where_to_look_and_goes_down_without_a_rest(demo: Demo) -> None:
+def test_the_demo_ends_with_a_reviewed_pull_request_and_goes_down_without_a_rest(
+    demo: Demo,
+) -> None:
     before = demo.files()
 
     printed = demo.make("up")
     agents = {f"{demo.name}-agents-{agent}" for agent in ("dev-qwen", "review-qwen")}
-    assert demo.running().keys() == {*agents, f"{demo.name}-forge"}
+    endpoint = f"{demo.name}-scripted-endpoint"
+    assert demo.running().keys() == {*agents, f"{demo.name}-forge", endpoint}
     table = [re.split("  +", line) for line in printed.splitlines()]
     for agent, role in (("dev-qwen", "dev"), ("review-qwen", "review")):
         assert [agent, agent, role, f"{demo.name}-agents-{agent}"] in table
     told = dict(re.findall(r"^([A-Z][a-z ]+): +(.*)$", printed, re.MULTILINE))
-    url, _, administrator = told["The forge"].partition(", administrator ")
+    url, _, administrator = told["Forge"].partition(", administrator ")
     password = demo.run("sh", "-c", told["Password"]).strip()
-    assert Forge(url, Basic(administrator, password)).whoami().is_admin
-    assert told["At work"].removeprefix("docker logs --follow ") in agents
+    keeper = WorkForge(url, Basic(administrator, password), "demo/hello")
+    pull = keeper.pull(int(told["Pull request"].rpartition("/")[2]))
+    assert pull.html_url == told["Pull request"]
+    assert "Closes #1" in pull.body
+    changed = keeper.file("greet.py", pull.head_sha)
+    assert changed is not None
+    assert b'f"Hello, {name}!"' in changed
+    assert "review-qwen" in {review.author for review in keeper.reviews(pull.number)}
+    assert "Working on #1." in printed
+    assert "Working on #1." in demo.run("sh", "-c", told["Logs"])
 
     running = demo.running()
     again = demo.make("up")
     assert re.search(r"^Resources:\n +\d+ unchanged\n\n", again, re.MULTILINE)
-    assert again.endswith(printed[printed.index("\nAGENT ") :])
+    assert told["Pull request"] in again
     assert demo.running() == running
 
     demo.make("down")
