@@ -6,4 +6,5 @@ They run in the workplaces of the engine's tests.
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "engine"))
+_ROOT = Path(__file__).parents[1]
+sys.path += [str(_ROOT / part) for part in ("tests/engine", "images/agent", "images/endpoint")]

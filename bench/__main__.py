@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import docker
@@ -10,6 +11,7 @@ from forge_server import ForgeServer
 
 from bench.figures import Figure, machine, table
 from bench.measure import Bench
+from bench.work import WorkBench
 from muster.forge import Forge
 
 SIZES = [1, 10, 50]
@@ -19,13 +21,16 @@ RESULTS = Path(__file__).with_name("results.md")
 def main() -> None:
     """Measure crews of the sizes that the command line names; a run of all sizes is kept."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--agents", nargs="+", type=int, default=SIZES, metavar="N")
+    parser.add_argument("--agents", nargs="*", type=int, default=SIZES, metavar="N")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     arguments = parser.parse_args()
     client = docker.from_env()
     with ForgeServer(client) as server:
         about = machine(client, Forge(server.url, None).version())
-        figures = list(_measured(Bench(server, client), arguments.agents))
+        figures = [
+            *_measured(Bench(server, client), arguments.agents),
+            *_shown(WorkBench(server, client).figures()),
+        ]
         if arguments.json:
             kept = {"machine": about, "figures": [figure.as_json() for figure in figures]}
             print(json.dumps(kept, indent=2))
@@ -38,10 +43,14 @@ def main() -> None:
 def _measured(bench: Bench, sizes: list[int]) -> list[Figure]:
     figures = [bench.start_up(), bench.calls()]
     for size in sizes:
-        for figure in bench.figures(size):
-            print(figure.row(), file=sys.stderr, flush=True)
-            figures.append(figure)
+        figures += _shown(bench.figures(size))
     return figures
+
+
+def _shown(figures: Iterable[Figure]) -> Iterator[Figure]:
+    for figure in figures:
+        print(figure.row(), file=sys.stderr, flush=True)
+        yield figure
 
 
 def _report(about: dict[str, str], figures: list[Figure]) -> str:
