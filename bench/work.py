@@ -1,6 +1,7 @@
 """Agents at work: what the runtime adds to a task, and what an idle agent costs."""
 
 import contextlib
+import itertools
 import json
 import statistics
 import time
@@ -111,7 +112,7 @@ def _of_task(worker: Worker, issue: int) -> list[dict[str, Any]]:
 def _overhead(lines: list[dict[str, Any]]) -> float:
     """Return the seconds of a task that were not spent in sessions."""
     whole = _time(lines[-1]) - _time(lines[0])
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in itertools.pairwise(lines):
         if line["state"] in _WORKING:
             whole -= _time(following) - _time(line)
     return whole

@@ -30,6 +30,8 @@ MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 BODY_LIMIT = 64 * 1024 * 1024
 CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 0.05
+"""Seconds that requests get to end when a gateway closes; aiohttp takes 0 for no limit."""
 PASSED_ON = frozenset({"content-type", "accept", "user-agent", "x-app"})
 """The client's headers that the endpoint gets, besides `anthropic-*`."""
 OAUTH_PREFIX = "sk-ant-oat"
@@ -143,7 +145,9 @@ class Gateway:
     async def _main(self) -> None:
         app = web.Application(client_max_size=BODY_LIMIT)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0)
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_SECONDS
+        )
         async with aiohttp.ClientSession(
             timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
         ) as self._session:
@@ -160,7 +164,7 @@ class Gateway:
                 await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if not hmac.compare_digest(_key_of(request.headers).encode(), self.key.encode()):
+        if not hmac.compare_digest(_key_of(request.headers), self.key.encode()):
             return _refuse(401, "authentication_error", "this is not the key of this session")
         if request.method != "POST" or request.path not in {MESSAGES, COUNT_TOKENS}:
             return _refuse(
@@ -226,8 +230,9 @@ class Gateway:
             self.failure = exchange.failure
 
 
-def _key_of(headers: Mapping[str, str]) -> str:
-    return headers.get("x-api-key") or headers.get("Authorization", "").removeprefix("Bearer ")
+def _key_of(headers: Mapping[str, str]) -> bytes:
+    key = headers.get("x-api-key") or headers.get("Authorization", "").removeprefix("Bearer ")
+    return key.encode("utf-8", "surrogateescape")
 
 
 def _refuse(status: int, kind: str, message: str) -> web.Response:
