@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _measured(bench: Bench, sizes: list[int]) -> list[Figure]:
-    figures = [bench.start_up(), bench.calls()]
+    figures = [*_shown([bench.start_up(), bench.calls(), bench.first_poll()])]
     for size in sizes:
         figures += _shown(bench.figures(size))
     return figures

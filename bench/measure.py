@@ -4,6 +4,7 @@ import secrets
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,19 @@ class Bench:
         """Measure how long the command line takes to say what it can do."""
         with self._workplace() as place:
             return Figure(1, "muster --help", Crew(place).seconds("--help"), "s", mark=0.3)
+
+    def first_poll(self) -> Figure:
+        """Measure how long a hired agent takes to ask the forge for work."""
+        with self._workplace() as place:
+            place.roster("")
+            place.up()
+            began = time.monotonic()
+            endpoint = ("--local-model", "http://host.docker.internal:8081", "--model", "a-model")
+            user = ("--forge-user", place.user("dev"))
+            place.muster("hire", "dev", "dev", *endpoint, *user, "--yes")
+            next(iter(place.container("dev").logs(stream=True, follow=True)))
+            seconds = time.monotonic() - began
+        return Figure(1, "from muster hire to the first poll", seconds, "s")
 
     def calls(self) -> Figure:
         """Count the API calls that one more agent costs."""
