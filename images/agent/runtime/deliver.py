@@ -1,5 +1,6 @@
 """Delivery: a tree's commits reach the forge, within the limits of the roster."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.services import Services
@@ -31,13 +32,22 @@ class Change:
     summary: str
 
 
-def collect(services: Services, tree: Tree, *, onto: str | None = None) -> Change:
-    """Take a tree's commits into the mirror and hold them against the limits.
+def collect(
+    services: Services, tree: Tree, message: str, parents: Sequence[str], *, onto: str | None = None
+) -> Change:
+    """Take a tree's commits into the mirror, as one, and check it against the limits.
+
+    A model may have made commits itself: its messages could close issues once they are merged.
 
     Args:
         services: The agent's tools.
         tree: The tree, with everything committed.
-        onto: The commit that the change is compared with; default: where the branch began.
+        message: The message of the commit.
+        parents: The commits that it follows: the branch's last one, and what is merged into it.
+        onto: The commit that the change is compared with; default: the first parent.
+
+    Returns:
+        The change; its commit is the first parent if nothing changed.
 
     Raises:
         NotDeliveredError: The change is too large, or touches protected paths.
@@ -45,8 +55,11 @@ def collect(services: Services, tree: Tree, *, onto: str | None = None) -> Chang
         GitError: The bundle is broken.
     """
     mirror, work = services.mirror, services.settings.work
-    commit = tree.deliver(f"refs/muster/tasks/{tree.folder.name}")
-    base = mirror.run("merge-base", onto or str(tree.notes["base"]), commit).strip()
+    made = tree.deliver(f"refs/muster/tasks/{tree.folder.name}")
+    commit = _as_one(services, made, message, parents)
+    if commit != made:
+        tree.git("reset", "--quiet", "--soft", commit)
+    base = mirror.run("merge-base", onto or parents[0], commit).strip()
     listed = mirror.run("diff", "--numstat", "-z", "--no-renames", "--no-textconv", base, commit)
     rows = [row.split("\t", 2) for row in listed.split("\0") if row]
     files = tuple(name for _, _, name in rows)
@@ -61,6 +74,27 @@ def collect(services: Services, tree: Tree, *, onto: str | None = None) -> Chang
         )
     summary = mirror.run("diff", "--stat=80", "--no-renames", "--no-textconv", base, commit)
     return Change(commit, files, lines, summary)
+
+
+def _as_one(services: Services, made: str, message: str, parents: Sequence[str]) -> str:
+    """Return a commit with the content of another one; that one itself if it is as it should be."""
+    mirror, user = services.mirror, services.user
+    shown = mirror.run("show", "--no-patch", "--format=%T%n%P%n%an%n%cn%n%B", made)
+    content, ancestors, author, committer, said = shown.split("\n", 4)
+    ours = (author, committer, said.strip()) == (user.login, user.login, message.strip())
+    if ours and ancestors.split() == list(parents):
+        return made
+    if len(parents) == 1 and content == mirror.run("rev-parse", f"{parents[0]}^{{tree}}").strip():
+        return parents[0]
+    follows = [word for parent in parents for word in ("-p", parent)]
+    identity = services.identity
+    variables = {
+        "GIT_AUTHOR_NAME": identity.name,
+        "GIT_AUTHOR_EMAIL": identity.email,
+        "GIT_COMMITTER_NAME": identity.name,
+        "GIT_COMMITTER_EMAIL": identity.email,
+    }
+    return mirror.run("commit-tree", content, *follows, stdin=message, more=variables).strip()
 
 
 def is_protected(path: str, protected: list[str]) -> bool:

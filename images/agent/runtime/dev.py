@@ -124,7 +124,7 @@ class Development:
         if notes.get("stage") != "deliver":
             summary = self._change(base, str(notes.get("session") or "") or None)
             checks = self._checked()
-            self._tree.commit(self._subject())
+            self._tree.commit(self._message())
             self._tree.note(
                 stage="deliver",
                 summary=summary,
@@ -156,7 +156,7 @@ class Development:
         wanted = check.commands(services)
         failed = check.set_up(services, self._tree, wanted, self._is_interrupted)
         if failed is not None:
-            shown = f"```\n{failed.output[-3000:]}\n```"
+            shown = report.fenced(failed.output[-3000:])
             raise FailedError(f"the set-up command `{failed.command}` failed:\n\n{shown}")
 
     def _settled(self, outcome: Outcome) -> Outcome:
@@ -189,8 +189,11 @@ class Development:
     def _deliver(self) -> Pull:
         services, tree, issue = self._services, self._tree, self._hold.issue
         services.reporter.enter("delivering", f"Opening a pull request for #{issue.number}.")
-        change = deliver.collect(services, tree)
         notes = tree.notes
+        base = str(notes["base"])
+        change = deliver.collect(services, tree, self._message(), [base])
+        if change.commit == base:
+            raise FailedError("the session ended without a change")
         checks = [report.Checked(*each) for each in notes["checks"]]
         turns, tokens, seconds = notes["effort"]
         settings = services.settings
@@ -208,7 +211,7 @@ class Development:
         # Never over somebody's commits: the branch must be as it was when it was fetched.
         services.mirror.push(change.commit, ref, expected=services.mirror.resolve(ref) or "")
         pull = services.forge.open_pull(
-            report.pull_title(issue.title),
+            report.title_line(issue.title),
             report.pull_body(issue.number, notes["summary"], change.summary, checks, effort),
             head=branch,
             base=settings.primary_branch,
@@ -298,11 +301,12 @@ class Development:
     def _has_change(self) -> bool:
         if self._tree.git("status", "--porcelain", "--untracked-files=normal").strip():
             return True
-        return self._tree.head() != self._tree.notes["base"]
+        return bool(self._tree.head() != self._tree.notes["base"])
 
-    def _subject(self) -> str:
-        title = " ".join(visible(self._hold.issue.title).split())
-        return f"{title[:SUBJECT_LENGTH]}\n\nCloses #{self._number}"
+    def _message(self) -> str:
+        """Return the message of the commit that is delivered."""
+        title = report.title_line(self._hold.issue.title, SUBJECT_LENGTH)
+        return f"{title}\n\nCloses #{self._number}"
 
     def _is_interrupted(self) -> bool:
         return self._services.stopped.is_set() or self._hold.interrupted() is not None

@@ -1,5 +1,6 @@
 """What the agent writes at the forge: its comment on the issue, and the pull request's text."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,22 @@ from runtime.prompt import visible
 
 MARK = "<!-- muster -->"
 """Begins the bot's one comment on an issue; the page does not show it."""
+
+NOTE = "<!-- muster:note -->"
+"""Begins every other comment of an agent."""
+
+_OURS = re.compile(r"^<!-- muster", re.MULTILINE)
+_BREAK = "\u200b"
+"""Zero-width space: readers do not see it, and the forge no longer sees what it splits."""
+
+_ACTIVE = (
+    re.compile(r"@(?=\w)"),  # mentions
+    re.compile(r"[#!](?=\d)"),  # references, which close issues after words like "fixes"
+    re.compile(r"/(?:issues|pulls|pull)(?=/\d)"),  # the same as addresses
+    re.compile(r"!(?=\[)"),  # images, which a reader's browser loads from anywhere
+    re.compile(r"<(?=[A-Za-z/!?])"),  # HTML
+)
+_CLOSING = re.compile(r"\b(clos|fix|resolv|reopen)(e|es|ed|s)?(:?\s+)(\S*)#(?=\d)", re.IGNORECASE)
 
 IN_PROGRESS, BLOCKED, NEEDS_HUMAN, PRIORITY = "in-progress", "blocked", "needs-human", "priority"
 
@@ -68,9 +85,20 @@ def comment(text: str) -> str:
     return f"{MARK}\n{text}"
 
 
-def pull_title(title: str) -> str:
-    """Return the title of an issue's pull request."""
-    return " ".join(visible(title).split())[:200]
+def note(text: str) -> str:
+    """Return another comment of the bot."""
+    return f"{NOTE}\n{text}"
+
+
+def is_of_agent(text: str) -> bool:
+    """Whether an agent wrote a comment; a person who quotes an agent's comment did not."""
+    return bool(_OURS.search(text))
+
+
+def title_line(title: str, limit: int = 200) -> str:
+    """Return an issue's title in one line that closes no other issue when it is merged."""
+    line = " ".join(visible(title).split())
+    return _CLOSING.sub(r"\1\2\3\4", line)[:limit].rstrip()
 
 
 def pull_body(
@@ -90,7 +118,7 @@ def pull_body(
         [
             f"Closes #{issue}",
             f"**What was changed**, in the agent's words:\n\n{words}",
-            f"```\n{changed.strip()}\n```",
+            fenced(changed),
             f"**How it was checked**\n\n{checked(checks)}",
             effort.row(),
         ]
@@ -109,11 +137,29 @@ def checked(checks: Sequence[Checked]) -> str:
         how = "passed" if check.passed else "took too long" if check.code is None else "failed"
         lines.append(f"- `{check.command}`: {how}")
         if not check.passed:
-            lines.append(f"\n```\n{check.output[-3000:].strip()}\n```")
+            lines.append(f"\n{fenced(check.output[-3000:])}")
     return "\n".join(lines)
 
 
+def fenced(text: str) -> str:
+    """Return a command's output as a Markdown code block that nothing in it can end."""
+    shown = text.strip()
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{shown}\n{fence}"
+
+
+def neutral(text: str, limit: int = 4000) -> str:
+    """Return a model's words without effect at the forge.
+
+    Nobody is mentioned, no issue is referred to or closed, and no image or HTML is shown.
+    """
+    shown = visible(text)[:limit]
+    for pattern in _ACTIVE:
+        shown = pattern.sub(lambda found: found[0] + _BREAK, shown)
+    return shown
+
+
 def quoted(text: str, limit: int = 4000) -> str:
-    """Return a model's words as a Markdown quote, in which nobody is mentioned."""
-    shown = visible(text)[:limit].replace("@", "@\u200b")
-    return "\n".join(f"> {line}" for line in shown.splitlines())
+    """Return a model's words as a Markdown quote without effect at the forge."""
+    return "\n".join(f"> {line}" for line in neutral(text, limit).splitlines())

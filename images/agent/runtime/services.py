@@ -68,12 +68,17 @@ class Services:
     endpoints: Path
     cache: Cache = field(default_factory=Cache)
 
+    @property
+    def identity(self) -> Identity:
+        """The author of the agent's commits."""
+        return Identity(self.user.login, self.user.email or f"{self.user.login}@muster.invalid")
+
     def tree(self, kind: str, number: int | str) -> Tree:
         """Return the folder of a task."""
         return Tree(
             self.repos / "tasks" / f"{kind}-{number}",
             self.mirror,
-            Identity(self.user.login, self.user.email or f"{self.user.login}@muster.invalid"),
+            self.identity,
             sandbox_off=self.settings.work.sandbox == "off",
         )
 
