@@ -91,7 +91,7 @@ class Loop:
             self._failed("forge", "forge", _forge_reason(error))
         except work.EndpointNotReadyError as error:
             self._failed(error.waiting_for, "endpoint", str(error))
-        except (LookupError, FormulaError, TreeError) as error:
+        except (LookupError, TreeError) as error:
             self._failed("forge", "repository", str(error))
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -118,7 +118,11 @@ class Loop:
             self._reporter.state.forge = {"status": 200}
             raise
         requested = request.take(services.data)
-        found = cycle.run(requested)
+        try:
+            found = cycle.run(requested)
+        except FormulaError as error:  # the agent's other roles have nothing to do
+            self._without_formula(str(error))
+            return False
         self._reporter.state.forge = {"status": 200}
         if found:
             self._failures = 0
@@ -130,6 +134,11 @@ class Loop:
     def _idle(self) -> None:
         self._failures = 0
         self._reporter.enter("idle", "Nothing to do.", result="ok", error=None, task=None)
+
+    def _without_formula(self, message: str) -> None:
+        self._failures = 0
+        error = {"formula": message}
+        self._reporter.enter("idle", message, result="failed", error=error, task=None)
 
     def _failed(self, waiting_for: str, part: str, message: str) -> None:
         self._failures += 1

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+KEYS = ("description", "selects", "delivers", "hours", "prompt")
 SELECTS = ("backlog", "pulls", "unlabelled", "schedule")
 DELIVERS = {"backlog": "branch", "pulls": "review", "unlabelled": "triage", "schedule": "issue"}
 """What a role delivers follows from what it selects; a formula says both, for its reader."""
@@ -57,17 +58,15 @@ def load(role: str, name: str | None, in_repository: Callable[[str], str | None]
     Raises:
         FormulaError: There is none, or it is not valid.
     """
-    places = [name] if name and "/" in name else [f"{FOLDER}/{name or role}.toml"]
-    for place in places:
-        text = in_repository(place)
-        if text is not None:
-            return parse(role, text, place)
+    is_file = name is not None and ("/" in name or name.endswith(".toml"))
+    place = str(name) if is_file else f"{FOLDER}/{name or role}.toml"
+    text = in_repository(place)
+    if text is not None:
+        return parse(role, text, place)
     shipped = resources.files("runtime") / "formulas" / f"{name or role}.toml"
-    if (name is None or "/" not in name) and shipped.is_file():
+    if not is_file and shipped.is_file():
         return parse(role, shipped.read_text("utf-8"), f"{name or role}.toml")
-    raise FormulaError(
-        f"role {role} has no formula: add {places[0]} to the primary branch (see docs/work.md)"
-    )
+    raise FormulaError(f"role {role} has no formula: add {place} to the primary branch")
 
 
 def parse(role: str, text: str, place: str) -> Formula:
@@ -80,6 +79,8 @@ def parse(role: str, text: str, place: str) -> Formula:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FormulaError(f"{place} is not valid TOML: {error}") from None
+    if unknown := values.keys() - KEYS:
+        raise FormulaError(f"{place}: unknown key {min(unknown)}; known keys are {', '.join(KEYS)}")
     selects = values.get("selects")
     if selects not in SELECTS:
         raise FormulaError(f"{place}: selects must be one of {', '.join(SELECTS)}")

@@ -11,10 +11,15 @@ from runtime.dev import label
 from runtime.formula import Formula
 from runtime.prompt import answer, quoted, visible
 from runtime.services import Services
+from runtime.session import Outcome
 from runtime.state import Task
 from runtime.work import Budget, Conversation
 
 HOUR = 3600.0
+AGAIN = "Your answer was not the JSON that was asked for. Answer with that JSON alone."
+LATER = {"endpoint", "cancelled"}
+"""How a session may end through nobody's fault: it is tried again."""
+
 TITLE_LENGTH = 200
 BODY_LENGTH = 20_000
 
@@ -29,22 +34,38 @@ def triage(services: Services, formula: Formula, issue: Issue) -> None:
     """
     name = f"#{issue.number}"
     task = Task("issue", issue.number, issue.title, issue.html_url)
-    services.reporter.enter("preparing", f"Looking after {name}.", task=task)
-    listed = _open_issues(services)
-    texts = [(f"issue {name}: {visible(issue.title)}", issue.body), ("open issues", listed)]
-    said = _ask(services, formula, f"triage-{issue.number}", quoted(texts)) or {}
-    allowed = {services.settings.work.label, report.NEEDS_HUMAN, report.PRIORITY}
-    wanted = said.get("labels")
-    labels = [each for each in wanted if each in allowed] if isinstance(wanted, list) else []
-    labels = labels or [report.NEEDS_HUMAN]
-    label(services, issue.number, add=labels)
+    services.reporter.enter("preparing", f"Triaging {name}.", task=task)
+    others = [each for each in _open_issues(services) if each.number != issue.number]
+    texts = [(f"issue {name}: {visible(issue.title)}", issue.body), _listed(others)]
+    outcome, said = _ask(services, formula, f"triage-{issue.number}", quoted(texts))
+    if outcome.kind in LATER:
+        services.reporter.finish(name, f"not triaged: {outcome.message}")
+        return
+    now = services.forge.issue(issue.number)
+    if now.state != "open" or now.labels:
+        services.reporter.finish(name, "not triaged: a person did so meanwhile")
+        return
+    labels = _labels(services, said)
     words = report.quoted(services.reporter.redacted(str(said.get("comment") or "")))
+    if not said:
+        words = f"A person has to decide: {services.settings.agent} could not triage this issue."
     twin = said.get("duplicate_of")
-    if isinstance(twin, int) and not isinstance(twin, bool) and twin != issue.number:
+    if twin in {each.number for each in others}:
         words = f"{words}\n\nThis may be the same as #{twin}.".strip()
     if words:
-        services.forge.comment(issue.number, report.comment(words))
+        services.forge.comment(issue.number, report.note(words))
+    label(services, issue.number, add=labels)
     services.reporter.finish(name, f"labelled {', '.join(labels)}")
+
+
+def _labels(services: Services, said: dict[str, Any]) -> list[str]:
+    """Return the labels that an issue gets: only the crew's own, whatever the model says."""
+    work = services.settings.work.label
+    listed = said.get("labels")
+    wanted = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    if work not in wanted or report.NEEDS_HUMAN in wanted:
+        return [report.NEEDS_HUMAN]
+    return [work, report.PRIORITY] if report.PRIORITY in wanted else [work]
 
 
 def propose(services: Services, formula: Formula) -> None:
@@ -55,18 +76,27 @@ def propose(services: Services, formula: Formula) -> None:
         ForgeError: The forge does not answer.
         GitError: The same.
     """
-    services.reporter.enter("preparing", f"Looking for what to propose ({formula.role}).")
-    texts = [("open issues", _open_issues(services))]
-    said = _ask(services, formula, f"propose-{formula.role}", quoted(texts)) or {}
+    services.reporter.enter("preparing", f"Looking for an issue to propose ({formula.role}).")
+    present = _open_issues(services)
+    outcome, said = _ask(services, formula, f"propose-{formula.role}", quoted([_listed(present)]))
+    if outcome.kind in LATER:
+        services.reporter.finish(formula.role, f"nothing proposed: {outcome.message}")
+        return
     note_run(services.data, formula.role)
+    if outcome.kind != "done":
+        services.reporter.finish(formula.role, f"nothing proposed: {outcome.message}")
+        return
     title, body = said.get("title"), said.get("body")
     if not (isinstance(title, str) and title.strip() and isinstance(body, str)):
         services.reporter.finish(formula.role, "nothing to propose")
         return
-    text = services.reporter.redacted(visible(body)[:BODY_LENGTH].replace("@", "@\u200b"))
+    line = report.neutral(" ".join(services.reporter.redacted(title).split()), TITLE_LENGTH)
+    if twin := next((each for each in present if each.title.lower() == line.lower()), None):
+        services.reporter.finish(formula.role, f"nothing to propose: #{twin.number} is open")
+        return
+    text = report.neutral(services.reporter.redacted(body), BODY_LENGTH)
     signed = f"{text}\n\nProposed by **{services.settings.agent}** ({formula.role})."
-    clean = " ".join(services.reporter.redacted(visible(title)).split())[:TITLE_LENGTH]
-    filed = services.forge.create_issue(clean, signed, [])
+    filed = services.forge.create_issue(line, signed, [])
     services.reporter.finish(formula.role, f"proposed #{filed.number}")
 
 
@@ -90,21 +120,29 @@ def _runs(folder: Path) -> dict[str, float]:
     return runs
 
 
-def _ask(services: Services, formula: Formula, folder: str, text: str) -> dict[str, Any] | None:
-    """Have a session on a tree of the primary branch; return the JSON that it answered with."""
+def _ask(
+    services: Services, formula: Formula, folder: str, text: str
+) -> tuple[Outcome, dict[str, Any]]:
+    """Have a session on a tree of the primary branch; return it and the JSON of its answer.
+
+    An answer without JSON is asked for again, once.
+    """
     base = services.fetch_branches()
     kind, _, key = folder.partition("-")
     tree = services.tree(kind, key)
     tree.make("muster-read", base)
     talk = Conversation(services, tree, Budget.of(services), lambda: None)
     outcome = talk.say(f"{formula.prompt}\n\n{text}", f"Working as {formula.role}.")
+    if outcome.kind == "done" and answer(outcome.text) is None:
+        outcome = talk.say(AGAIN, f"Asking again as {formula.role}.")
     tree.remove()
-    if outcome.kind != "done":
-        services.reporter.say("warning", f"{formula.role}: {outcome.message}")
-        return None
-    return answer(outcome.text)
+    said = answer(outcome.text) if outcome.kind == "done" else None
+    return outcome, said or {}
 
 
-def _open_issues(services: Services) -> str:
-    issues = services.forge.open_issues()
-    return "\n".join(f"#{each.number} {visible(each.title)}" for each in issues if not each.is_pull)
+def _open_issues(services: Services) -> list[Issue]:
+    return [each for each in services.forge.open_issues() if not each.is_pull]
+
+
+def _listed(issues: list[Issue]) -> tuple[str, str]:
+    return "open issues", "\n".join(f"#{each.number} {visible(each.title)}" for each in issues)
