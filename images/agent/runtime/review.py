@@ -1,43 +1,66 @@
 """The role `review`: a pull request is reviewed, once for each of its last commits."""
 
+import re
 from typing import Any, Literal
 
-from muster.forge import ForgeError, Pull
+from muster.forge import ForgeError, NotFoundError, Pull
 from runtime import report
 from runtime.feedback import VERDICT
 from runtime.formula import Formula
+from runtime.git import GitError
 from runtime.prompt import answer, quoted, visible
 from runtime.services import Services
+from runtime.session import Outcome
 from runtime.state import Task
 from runtime.work import Budget, Conversation
 
-EVENTS: dict[str, Literal["APPROVED", "COMMENT", "REQUEST_CHANGES"]] = {
+Event = Literal["APPROVED", "COMMENT", "REQUEST_CHANGES"]
+
+EVENTS: dict[str, Event] = {
     "approve": "APPROVED",
     "comment": "COMMENT",
     "request_changes": "REQUEST_CHANGES",
 }
 MOST_COMMENTS = 20
-AGAIN = "Your answer was not the JSON that was asked for. Answer with that JSON alone."
+AGAIN = (
+    "Your answer was not the JSON that was asked for. Answer with that JSON alone, with the keys "
+    "verdict, summary and comments."
+)
+LATER = {"endpoint", "cancelled"}
+"""How a session may end through nobody's fault: the review is tried again."""
+
+_CLOSES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d+)", re.IGNORECASE)
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 def is_for(services: Services, pull: Pull) -> bool:
-    """Whether a pull request is this reviewer's: another bot's, or somebody's who asked for it."""
+    """Whether a pull request is this reviewer's.
+
+    It is another bot's, or it is somebody's who may trigger work and asked for this review. Drafts
+    are reviewed only if asked for.
+    """
     me = services.user.login.lower()
     if pull.author.lower() == me:
         return False
-    asked = me in {name.lower() for name in pull.requested_reviewers}
-    return asked or pull.head_ref.startswith("muster/")
+    if me in {name.lower() for name in pull.requested_reviewers}:
+        return services.may_trigger(pull.author)
+    # Anybody may call the branch of a fork so.
+    return pull.head_ref.startswith("muster/") and not pull.from_fork and not pull.draft
 
 
 def is_reviewed(services: Services, pull: Pull) -> bool:
     """Whether this bot has reviewed the pull request's last commit."""
     me = services.user.login.lower()
-    reviews = services.forge.reviews(pull.number)
-    return any(each.author.lower() == me and each.commit_id == pull.head_sha for each in reviews)
+    return any(
+        each.author.lower() == me
+        and each.commit_id == pull.head_sha
+        and each.state in EVENTS.values()
+        for each in services.forge.reviews(pull.number)
+    )
 
 
-def run(services: Services, formula: Formula, pull: Pull) -> None:
-    """Review a pull request.
+def run(services: Services, formula: Formula, pull: Pull) -> bool:
+    """Review a pull request; return False if that has to be tried again.
 
     Raises:
         StoppedError: The container is being stopped.
@@ -52,28 +75,64 @@ def run(services: Services, formula: Formula, pull: Pull) -> None:
         task=Task("pull", pull.number, pull.title, pull.html_url),
         pull=pull.number,
     )
-    tree = services.tree("pull", pull.number)
+    base = _base(services, pull)
+    if base is None:
+        _decline(services, pull, "it has no commit in common with its base branch")
+        return True
+    outcome = _session(services, formula, pull, base)
+    if outcome.kind in LATER:
+        services.reporter.finish(name, f"not reviewed: {outcome.message}")
+        return False
+    verdict = answer(outcome.text)
+    if outcome.kind != "done":
+        _decline(services, pull, outcome.message)
+    elif verdict is None or not _is_valid(verdict):
+        _decline(services, pull, "the model gave no verdict")
+    else:
+        services.reporter.enter("delivering", f"Writing the review of {name}.")
+        said = _write(services, pull, verdict, base)
+        services.reporter.finish(name, f"reviewed: {said}")
+    return True
+
+
+def _base(services: Services, pull: Pull) -> str | None:
+    """Fetch a pull request; return the commit where it left its base branch, None if none."""
     services.fetch_branches()
     services.mirror.fetch(f"+refs/pull/{pull.number}/head:refs/muster/pulls/{pull.number}")
-    base = services.mirror.run("merge-base", services.primary, pull.head_sha).strip()
+    try:
+        base = f"refs/heads/{pull.base_ref}"
+        return services.mirror.run("merge-base", base, pull.head_sha).strip()
+    except GitError:
+        if services.mirror.resolve(pull.head_sha) is None:
+            raise  # it was replaced meanwhile
+        return None
+
+
+def _session(services: Services, formula: Formula, pull: Pull, base: str) -> Outcome:
+    """Have the model read the change; an answer without a verdict is asked for again, once."""
+    tree = services.tree("pull", pull.number)
     tree.make(f"pull-{pull.number}", pull.head_sha)
     talk = Conversation(
         services, tree, Budget.of(services), lambda: _changed(services, pull), state="reviewing"
     )
     prompt = formula.prompt.replace("{base}", base).replace("{number}", str(pull.number))
-    outcome = talk.say(f"{prompt}\n\n{_quoted(services, pull)}", f"Reviewing {name}.")
-    verdict = answer(outcome.text)
-    if outcome.kind == "done" and not _is_valid(verdict):
-        outcome = talk.say(AGAIN, f"Asking again about {name}.")
-        verdict = answer(outcome.text)
+    outcome = talk.say(f"{prompt}\n\n{_quoted(services, pull)}", f"Reviewing #{pull.number}.")
+    if outcome.kind == "done" and not _is_valid(answer(outcome.text)):
+        outcome = talk.say(AGAIN, f"Asking again about #{pull.number}.")
     tree.remove()
-    if outcome.kind != "done" or verdict is None or not _is_valid(verdict):
-        why = outcome.message if outcome.kind != "done" else "the model gave no verdict"
-        services.reporter.finish(name, f"not reviewed: {why}")
-        return
-    services.reporter.enter("delivering", f"Writing the review of {name}.")
-    said = _write(services, pull, verdict, base)
-    services.reporter.finish(name, f"reviewed: {said}")
+    return outcome
+
+
+def _decline(services: Services, pull: Pull, reason: str) -> None:
+    """Say at the pull request why there is no review, so that it is not tried again."""
+    text = (
+        f"**{services.settings.agent}** could not review {pull.head_sha[:10]}: "
+        f"{services.reporter.redacted(reason)}. The next commit is reviewed again."
+    )
+    services.forge.review(
+        pull.number, "COMMENT", f"{VERDICT}none -->\n\n{text}", commit_id=pull.head_sha
+    )
+    services.reporter.finish(f"#{pull.number}", f"not reviewed: {reason}")
 
 
 def _write(services: Services, pull: Pull, verdict: dict[str, Any], base: str) -> str:
@@ -81,51 +140,47 @@ def _write(services: Services, pull: Pull, verdict: dict[str, Any], base: str) -
     event = EVENTS[kind]
     if event == "APPROVED" and not services.settings.work.may_approve:
         event = "COMMENT"
-    lines = shown_lines(
-        services.mirror.run(
-            "diff",
-            "--unified=3",
-            "--no-renames",
-            "--no-textconv",
-            "--no-color",
-            base,
-            pull.head_sha,
-        )
-    )
+    options = ("--unified=3", "--no-renames", "--no-textconv", "--no-ext-diff", "--no-color")
+    plain = ("-c", "core.quotePath=false", "diff", *options)
+    lines = shown_lines(services.mirror.run(*plain, base, pull.head_sha))
     placed, others = [], []
     for path, line, body in _comments(verdict):
-        text = services.reporter.redacted(report.quoted(body).replace("> ", "", 1))
+        text = services.reporter.redacted(body)
         if line in lines.get(path, set()):
-            placed.append((path, line, text))
+            placed.append((path, line, report.neutral(text)))
         else:  # a forge accepts a place that does not exist, and shows the comment nowhere
-            others.append(f"- `{path}`: {text}")
-    body = "\n\n".join(
-        part
-        for part in (
-            f"{VERDICT}{kind} -->",
-            f"**{services.settings.agent}** reviewed {pull.head_sha[:10]}: {kind}.",
-            report.quoted(services.reporter.redacted(str(verdict.get("summary", "")))),
-            "\n".join(others),
-        )
-        if part
-    )
+            place = f"{path}:{line}" if line else path
+            others.append(report.quoted(f"{place}: {text}" if place else text))
+    words = kind.replace("_", " ")
+    parts = [
+        f"{VERDICT}{kind} -->",
+        f"**{services.settings.agent}** reviewed {pull.head_sha[:10]}: {words}.",
+        report.quoted(services.reporter.redacted(str(verdict.get("summary") or ""))),
+        *others,
+    ]
+    body = "\n\n".join(part for part in parts if part)
     services.forge.review(pull.number, event, body, commit_id=pull.head_sha, comments=placed)
     count = len(placed) + len(others)
-    return f"{kind.replace('_', ' ')}, {count} comment{'' if count == 1 else 's'}"
+    return f"{words}, {count} comment{'' if count == 1 else 's'}"
 
 
 def shown_lines(diff: str) -> dict[str, set[int]]:
     """Return the lines of the new files that a unified diff shows, by file."""
     found: dict[str, set[int]] = {}
-    path, line = "", 0
-    for text in diff.splitlines():
-        if text.startswith("+++ "):
-            path = text[4:].strip('"').removeprefix("b/")
-        elif text.startswith("@@ "):
-            line = int(text.split(" ")[2].lstrip("+").split(",")[0])
-        elif text.startswith(("+", " ")) and path:
-            found.setdefault(path, set()).add(line)
-            line += 1
+    path, line, old_left, new_left = "", 0, 0, 0
+    for text in diff.split("\n"):
+        if old_left > 0 or new_left > 0:  # within a hunk, a line may look like a header
+            kind = text[:1]
+            old_left -= kind in {" ", "-"}
+            if kind in {" ", "+"}:
+                found.setdefault(path, set()).add(line)
+                new_left -= 1
+                line += 1
+        elif text.startswith("+++ "):
+            path = text[4:].rstrip("\t").removeprefix("b/")
+        elif hunk := _HUNK.match(text):
+            line = int(hunk[2])
+            old_left, new_left = int(hunk[1] or 1), int(hunk[3] or 1)
     return found
 
 
@@ -161,17 +216,28 @@ def _changed(services: Services, pull: Pull) -> str | None:
 
 
 def _quoted(services: Services, pull: Pull) -> str:
+    """Return the scope, the pull request's text, and what this bot said of earlier commits."""
     texts = [(f"pull request #{pull.number}: {visible(pull.title)}", pull.body)]
     number = _closed_issue(pull.body)
     if number is not None:
-        issue = services.forge.issue(number)
-        texts.append((f"issue #{number}: {visible(issue.title)}", issue.body))
+        try:
+            issue = services.forge.issue(number)
+        except NotFoundError:
+            pass
+        else:
+            texts.insert(0, (f"issue #{number}: {visible(issue.title)}", issue.body))
+    me = services.user.login.lower()
+    for review in services.forge.reviews(pull.number):
+        if review.author.lower() == me and review.state in EVENTS.values():
+            said = [review.body]
+            said += [
+                f"{each.path}: {each.body}"
+                for each in services.forge.review_comments(pull.number, review.id)
+            ]
+            texts.append((f"your review of {review.commit_id[:10]}", "\n".join(said)))
     return quoted(texts)
 
 
 def _closed_issue(body: str) -> int | None:
-    for line in body.splitlines():
-        word, _, number = line.partition(" #")
-        if word.lower() in {"closes", "fixes", "resolves"} and number.strip().isdecimal():
-            return int(number)
-    return None
+    found = _CLOSES.search(visible(body))
+    return int(found[1]) if found else None
