@@ -1,14 +1,16 @@
 """Following up: an open pull request of this agent's gets what people and reviewers want of it."""
 
 from muster.forge import Pull
+from muster.forge.work_records import DRAFT_PREFIX
 from runtime import check, deliver, report
 from runtime.claim import Claim
-from runtime.dev import FailedError, GivenBackError, branch_of, label
+from runtime.dev import REPAIR, FailedError, GivenBackError, branch_of, label
 from runtime.feedback import Feedback
 from runtime.git import PushRejectedError
 from runtime.hold import EDITED, Hold, LostError
-from runtime.prompt import quoted
-from runtime.services import Services, StoppedError
+from runtime.prompt import quoted, visible
+from runtime.services import MINUTE, Services, StoppedError
+from runtime.session import Outcome
 from runtime.state import Task
 from runtime.tree import TreeError
 from runtime.work import Budget, Conversation
@@ -18,13 +20,18 @@ ROUNDS = 3
 
 PROMPT = """\
 Your pull request #{pull} for issue #{issue} got the feedback below. Change the files accordingly,
-with your tools and within the issue's scope. Do not commit or push: that is done for you. If a
-remark needs no change, say why. Answer with a short summary of what you changed for which remark.
+with your tools and within the issue's scope. Do not commit, merge or push: that is done for you.
+If a remark needs no change, say why. Answer with a short summary of what you changed.
 """
 CONFLICT = """\
 The primary branch has changed, and merging it into your branch conflicts. The conflicts are marked
-in these files: {files}. Resolve them so that both changes are kept, and remove all markers.
+in these files: {files}. Edit them so that both changes are kept, and remove all conflict markers.
 """
+MARKERS = """\
+Conflict markers (<<<<<<<, =======, >>>>>>>) are still in one of these files: {files}. Edit them so
+that both changes are kept and no marker is left, then answer with the summary.
+"""
+_MARKERS = "^(<{7}|>{7})( |$)"
 
 
 class FollowUp:
@@ -43,6 +50,8 @@ class FollowUp:
         self._wanted = wanted
         self._hold = Hold(services, services.forge.issue(claim.number), claim, requested=True)
         self._tree = services.tree("issue", claim.number)
+        self._talk = Conversation(services, self._tree, Budget.of(services), self._hold.interrupted)
+        self._merged: str | None = None
 
     def run(self) -> Claim:
         """Answer the feedback with commits and replies; return the claim as it is now.
@@ -60,16 +69,18 @@ class FollowUp:
             task=Task("pull", pull.number, pull.title, pull.html_url),
             pull=pull.number,
         )
-        services.reporter.state.task = Task("pull", pull.number, pull.title, pull.html_url)
+        if self._hold.issue.state != "open":
+            self._hold.update(seen=self._wanted.added_to(self._hold.claim.seen))
+            services.reporter.finish(f"#{pull.number}", f"not followed up: #{number} is closed")
+            return self._hold.claim
         if self._hold.claim.rounds >= ROUNDS:
-            self._ask_a_person(f"it was followed up {ROUNDS} times")
+            self._ask_a_person(f"it was followed up {ROUNDS} times.")
             return self._hold.claim
         try:
             self._round()
         except (FailedError, TreeError, deliver.NotDeliveredError, check.ChecksError) as reason:
+            self._tree.remove()
             self._ask_a_person(str(reason))
-        except PushRejectedError:
-            services.reporter.finish(f"#{pull.number}", "somebody pushed meanwhile: trying again")
         except (GivenBackError, LostError) as reason:
             services.reporter.finish(f"#{pull.number}", str(reason) or "another agent has it")
         else:
@@ -77,96 +88,223 @@ class FollowUp:
         return self._hold.claim
 
     def _round(self) -> None:
-        services, tree, pull = self._services, self._tree, self._pull
-        budget = Budget.of(services)
-        talk = Conversation(services, tree, budget, self._hold.interrupted)
-        talk.session = self._prepare()
-        text = PROMPT.format(pull=pull.number, issue=self._hold.claim.number)
-        conflicts = self._merge() if self._wanted.conflicts else []
-        if conflicts:
-            text += "\n" + CONFLICT.format(files=", ".join(conflicts))
-        if not talk.session:
-            issue = self._hold.issue
-            text += "\n" + quoted([(f"issue #{issue.number}: {issue.title}", issue.body)])
+        answer = self._tree.notes.get("answer")
+        if answer and answer["commit"] == self._pull.head_sha:
+            self._answer()  # an earlier container pushed it, and was killed
+            return
+        self._prepare()
+        conflicts = self._merge() if self._wanted.conflict else []
         summary = ""
-        if conflicts or self._wanted.remarks or self._wanted.statuses:
-            outcome = talk.say(
-                f"{text}\n\n{self._wanted.prompt()}", f"Following up on #{pull.number}."
-            )
-            if outcome.kind in {"cancelled", "endpoint"} and outcome.message != EDITED:
-                raise GivenBackError(outcome.message)
-            if outcome.kind != "done":
-                raise FailedError(outcome.message)
-            summary = outcome.text
-        wanted = check.commands(services)
-        checks = check.run(services, tree, wanted, services.stopped.is_set)
-        tree.commit(f"Follow up on the review of #{pull.number}")
+        if conflicts or self._wanted.remarks:
+            summary = self._change(conflicts)
+        checks = self._checked()
+        self._tree.commit(self._message())
+        if self._merged and not self._tree.try_git(
+            "merge-base", "--is-ancestor", self._merged, "HEAD"
+        ):
+            raise FailedError("the session undid the merge of the primary branch.")
         self._push(summary, checks)
 
-    def _prepare(self) -> str | None:
-        """Bring the tree to the pull request's last commit; return the session to go on with."""
+    def _seen(self) -> str:
+        return self._wanted.added_to(self._hold.claim.seen)
+
+    # The steps
+
+    def _prepare(self) -> None:
+        """Bring the tree to the pull request's last commit, and go on with its session if kept."""
         services, tree, pull = self._services, self._tree, self._pull
         services.fetch_branches()
-        notes = tree.notes
-        kept = tree.path.exists() and notes.get("session")
-        session = str(notes["session"]) if kept else None
-        if kept and tree.head() == pull.head_sha:
+        if self._is_kept():
+            self._talk.session = str(tree.notes["session"])
             tree.note(stage="follow-up")
-            return session
+            return
         base = services.mirror.run("merge-base", services.primary, pull.head_sha).strip()
         tree.make(branch_of(self._hold.claim.number), pull.head_sha)
         tree.note(base=base, stage="follow-up")
-        return None  # the transcript went with the old folder
+        failed = check.set_up(services, tree, check.commands(services), self._is_interrupted)
+        if failed is not None:
+            shown = report.fenced(failed.output[-3000:])
+            raise FailedError(f"the set-up command `{failed.command}` failed:\n\n{shown}")
+
+    def _is_kept(self) -> bool:
+        tree = self._tree
+        if not (tree.path.exists() and tree.notes.get("session")):
+            return False
+        if tree.head() != self._pull.head_sha:
+            return False
+        # What an interrupted round left would be in the way of a merge.
+        return not (self._wanted.conflict and tree.git("status", "--porcelain").strip())
 
     def _merge(self) -> list[str]:
         """Merge the primary branch into the tree; return the files that conflict."""
-        target = self._services.mirror.resolve(self._services.primary)
-        if self._tree.try_git("merge", "--quiet", "--no-edit", "--no-verify", str(target)):
+        tree = self._tree
+        self._merged = self._services.mirror.resolve(self._services.primary)
+        if tree.try_git("merge", "--quiet", "--no-edit", "--no-verify", str(self._merged)):
             return []
-        listed = self._tree.git("diff", "--name-only", "--diff-filter=U")
-        return listed.split()
+        listed = tree.git("diff", "--name-only", "--diff-filter=U", "-z")
+        files = [name for name in listed.split("\0") if name]
+        if not files:
+            raise FailedError("the primary branch could not be merged into the branch.")
+        return files
+
+    def _change(self, conflicts: list[str]) -> str:
+        """Have the model answer the feedback; return its summary."""
+        outcome = self._settled(self._prompt(conflicts), f"Following up on #{self._pull.number}.")
+        if conflicts and self._has_markers(conflicts):
+            text = MARKERS.format(files=", ".join(conflicts))
+            outcome = self._settled(text, f"Asking again about #{self._pull.number}.")
+            if self._has_markers(conflicts):
+                raise FailedError(
+                    "the session left conflict markers in "
+                    f"{', '.join(f'`{name}`' for name in conflicts[:5])}."
+                )
+        return outcome.text
+
+    def _has_markers(self, files: list[str]) -> bool:
+        arguments = ("grep", "--quiet", "--text", "--extended-regexp", "-e", _MARKERS)
+        return self._tree.try_git("--literal-pathspecs", *arguments, "--", *files)
+
+    def _prompt(self, conflicts: list[str]) -> str:
+        issue = self._hold.issue
+        parts = [PROMPT.format(pull=self._pull.number, issue=issue.number)]
+        if conflicts:
+            parts.append(CONFLICT.format(files=", ".join(conflicts)))
+        if not self._talk.session:
+            parts.append(quoted([(f"issue #{issue.number}: {visible(issue.title)}", issue.body)]))
+        if self._wanted.remarks:
+            parts.append(self._wanted.prompt())
+        return "\n\n".join(parts)
+
+    def _settled(self, text: str, message: str) -> Outcome:
+        """Have a session that ends well; one that cannot be resumed is begun again."""
+        talk = self._talk
+        resumed = talk.session
+        outcome = talk.say(text, message)
+        while outcome.kind == "cancelled" and outcome.message == EDITED:
+            outcome = talk.say(text, message)
+        if resumed and outcome.kind in {"crashed", "context"}:
+            talk.session = None
+            issue = self._hold.issue
+            whole = quoted([(f"issue #{issue.number}: {visible(issue.title)}", issue.body)])
+            outcome = talk.say(f"{text}\n\n{whole}", message)
+        if outcome.kind in {"cancelled", "endpoint"}:
+            raise GivenBackError(outcome.message)
+        if outcome.kind != "done":
+            raise FailedError(f"{outcome.message}.")
+        return outcome
+
+    def _checked(self) -> list[report.Checked]:
+        """Run the checks; what fails goes back to the session, twice at most."""
+        services = self._services
+        wanted = check.commands(services)
+        for remaining in range(check.ROUNDS, -1, -1):
+            results = check.run(services, self._tree, wanted, self._is_interrupted)
+            self._raise_if_interrupted()
+            failed = next((each for each in results if not each.passed), None)
+            if failed is None or not remaining:
+                break
+            text = REPAIR.format(command=failed.command, code=failed.code)
+            text += quoted([("output of the check", failed.output)])
+            self._settled(text, f"Correcting a check: {failed.command}")
+        return results
+
+    def _message(self) -> str:
+        if self._merged and not self._wanted.remarks:
+            return f"Merge {self._services.settings.primary_branch}"
+        return f"Follow up on the review of #{self._pull.number}"
 
     def _push(self, summary: str, checks: list[report.Checked]) -> None:
-        services, pull, claim = self._services, self._pull, self._hold.claim
-        if services.stopped.is_set():
-            raise StoppedError
+        """Push one commit on top of the branch's last one.
+
+        Raises:
+            FailedError: The change must not be pushed.
+            GivenBackError: Somebody else pushed meanwhile.
+        """
+        services, pull, mirror = self._services, self._pull, self._services.mirror
+        self._raise_if_interrupted()
         services.reporter.enter("delivering", f"Pushing to #{pull.number}.")
-        change = deliver.collect(services, self._tree, onto=services.primary)
-        new = change.commit != pull.head_sha
-        if new:
-            ref = f"refs/heads/{branch_of(claim.number)}"
-            services.mirror.push(change.commit, ref, expected=pull.head_sha)
-        self._reply(change.commit if new else None, summary, checks)
+        parents = [pull.head_sha, *([self._merged] if self._merged else [])]
+        change = deliver.collect(
+            services, self._tree, self._message(), parents, onto=services.primary
+        )
+        budget = self._talk.budget
+        self._tree.note(
+            answer={
+                "commit": change.commit,
+                "new": change.commit != pull.head_sha,
+                "summary": summary,
+                "checks": [[each.command, each.code, each.output] for each in checks],
+                "effort": [budget.turns, budget.used_tokens, budget.used_seconds],
+                "seen": self._seen(),
+            }
+        )
+        if change.commit != pull.head_sha:
+            ref = f"refs/heads/{branch_of(self._hold.claim.number)}"
+            try:
+                mirror.push(change.commit, ref, expected=pull.head_sha)
+            except PushRejectedError as error:
+                if services.forge.pull(pull.number).head_sha != pull.head_sha:
+                    raise GivenBackError("somebody pushed meanwhile: trying again") from None
+                raise FailedError(f"the forge refuses the push: {error}.") from None
+        self._answer()
+
+    def _answer(self) -> None:
+        """Reply to each remark with the commit that answers it, and count the round."""
+        services, pull, claim = self._services, self._pull, self._hold.claim
+        kept = self._tree.notes["answer"]
+        seen = kept["seen"].split()
+        how = f"Answered in {kept['commit']}." if kept["new"] else "No change was needed."
+        for remark in self._wanted.remarks:
+            if remark.thread is not None and remark.key in seen:
+                services.forge.reply(pull.number, remark.thread, report.note(how))
+        checks = [report.Checked(*each) for each in kept["checks"]]
+        turns, tokens, seconds = kept["effort"]
+        settings = services.settings
+        effort = report.Effort(
+            settings.agent,
+            settings.model,
+            settings.endpoint_name,
+            turns,
+            tokens,
+            seconds / MINUTE,
+        )
+        parts = [how, report.quoted(kept["summary"]), report.checked(checks), effort.row()]
+        text = services.reporter.redacted("\n\n".join(part for part in parts if part))
+        services.forge.comment(pull.number, report.note(text))
+        if pull.draft and checks and all(each.passed for each in checks):
+            services.forge.edit_pull(pull.number, title=pull.title.removeprefix(DRAFT_PREFIX))
         self._hold.update(
             state="pull",
             rounds=claim.rounds + 1,
-            seen=self._wanted.newest,
+            seen=kept["seen"],
             session=self._tree.notes.get("session"),
         )
-
-    def _reply(self, commit: str | None, summary: str, checks: list[report.Checked]) -> None:
-        """Reply to each remark with the commit that answers it."""
-        services, pull = self._services, self._pull
-        how = f"Answered in {commit}." if commit else "No change was needed."
-        for remark in self._wanted.remarks:
-            if remark.thread is not None:
-                services.forge.reply(pull.number, remark.thread, f"{report.MARK}\n{how}")
-        words = report.quoted(summary)
-        text = f"{how}\n\n{words}\n\n{report.checked(checks)}"
-        services.forge.comment(pull.number, report.comment(services.reporter.redacted(text)))
+        self._tree.note(answer=None)
 
     def _ask_a_person(self, reason: str) -> None:
+        """Leave the feedback to a person; the agent goes on with it if the label is removed."""
         services, pull = self._services, self._pull
-        label(services, pull.number, add=[report.NEEDS_HUMAN])
+        said = services.reporter.redacted(reason)
         services.forge.comment(
             pull.number,
-            report.comment(
-                f"A person has to decide: {services.reporter.redacted(reason)}\n\nRemove the label "
-                f"`{report.NEEDS_HUMAN}` to have the agent go on."
+            report.note(
+                f"A person has to decide: {said}\n\nRemove the label `{report.NEEDS_HUMAN}` to "
+                "have the agent go on."
             ),
         )
-        self._hold.update(state="pull", rounds=0, seen=self._wanted.newest)
+        label(services, pull.number, add=[report.NEEDS_HUMAN])
+        self._hold.update(state="pull", rounds=0)
         services.reporter.finish(f"#{pull.number}", f"needs a person: {reason.splitlines()[0]}")
+
+    def _is_interrupted(self) -> bool:
+        return self._services.stopped.is_set() or self._hold.interrupted() not in {None, EDITED}
+
+    def _raise_if_interrupted(self) -> None:
+        if self._services.stopped.is_set():
+            raise StoppedError
+        reason = self._hold.interrupted()
+        if reason not in {None, EDITED}:
+            raise GivenBackError(reason)
 
 
 def settle(services: Services, claim: Claim, pull: Pull) -> None:
@@ -192,27 +330,3 @@ def settle(services: Services, claim: Claim, pull: Pull) -> None:
         else:
             services.forge.comment(number, report.comment(text))
     services.reporter.finish(f"#{number}", f"#{pull.number} was closed")
-
-
-def merge_if_approved(services: Services, pull: Pull) -> bool:
-    """Merge a pull request that another account approved, if the roster allows it.
-
-    Its statuses must be green and the primary branch protected.
-    """
-    if services.settings.work.merge != "when-approved" or not pull.mergeable or pull.draft:
-        return False
-    me = services.user.login.lower()
-    approved = any(
-        review.state == "APPROVED"
-        and review.official
-        and not (review.stale or review.dismissed)
-        and review.commit_id == pull.head_sha
-        and review.author.lower() != me
-        for review in services.forge.reviews(pull.number)
-    )
-    if not approved or services.forge.statuses(pull.head_sha).state not in {"success", ""}:
-        return False
-    if not services.forge.branch_protected(services.settings.primary_branch):
-        return False
-    services.forge.merge(pull.number, "merge", pull.head_sha)
-    return True

@@ -10,8 +10,9 @@ from muster.forge import Issue, Pull
 from runtime import feedback, follow_up, review, triage
 from runtime.claim import Claim
 from runtime.dev import Development
-from runtime.formula import Formula, load
+from runtime.formula import Formula, FormulaError, load
 from runtime.hold import Hold
+from runtime.merge import merge_if_approved
 from runtime.report import BLOCKED, IN_PROGRESS, NEEDS_HUMAN, PRIORITY
 from runtime.services import MINUTE, Services
 
@@ -30,21 +31,21 @@ class Memory:
     Attributes:
         held: This agent's claims, by issue.
         settled: Whether `held` is known to be complete.
-        answered: By pull request, the commit whose statuses and conflicts were answered.
         looked: By pull request, its last change, and when it was seen first (monotonic clock).
         reviewed: By pull request, the commit that this agent reviewed.
+        last: The role that worked last.
     """
 
     held: dict[int, Claim]
     settled: bool
-    answered: dict[int, str]
     looked: dict[int, tuple[str, float]]
     reviewed: dict[int, str]
+    last: str | None = None
 
     @classmethod
     def empty(cls) -> "Memory":
         """Return the memory of a new container."""
-        return cls({}, settled=False, answered={}, looked={}, reviewed={})
+        return cls({}, settled=False, looked={}, reviewed={})
 
 
 class Cycle:
@@ -73,22 +74,40 @@ class Cycle:
             StoppedError: The container is being stopped.
             ForgeError: The forge does not answer, or refuses.
             GitError: The same.
-            FormulaError: A role has no valid formula.
+            FormulaError: A role has no valid formula, and the others have nothing to do.
         """
-        formulas = [self._formula(role) for role in self._ordered_roles()]
+        formulas, errors = self._formulas()
         if any(each.selects == "backlog" for each in formulas) and not self._memory.settled:
             self._find_held()
         if requested is not None:
             return self._take_requested(requested, formulas)
-        return any(self._one(formula) for formula in formulas)
+        for formula in formulas:
+            if self._one(formula):
+                self._memory.last = formula.role
+                return True
+        if errors:
+            raise FormulaError("; ".join(errors))
+        return False
 
     def look(self) -> None:
         """Ask the forge for what a cycle needs, without doing anything about it."""
         self._services.forge.backlog(self._services.settings.work.label)
 
-    def _ordered_roles(self) -> list[str]:
-        """Return the roles in their order, `review` first: others wait for reviews."""
-        return sorted(self._services.settings.roles, key=lambda role: role != "review")
+    def _formulas(self) -> tuple[list[Formula], list[str]]:
+        """Return the roles' formulas in their order, and what is wrong with the others.
+
+        Reviewers come first: other agents wait for them. The rest take turns.
+        """
+        formulas, errors = [], []
+        for role in self._services.settings.roles:
+            try:
+                formulas.append(self._formula(role))
+            except FormulaError as error:
+                errors.append(str(error))
+        roles = [each.role for each in formulas]
+        after = roles.index(self._memory.last) + 1 if self._memory.last in roles else 0
+        turns = formulas[after:] + formulas[:after]
+        return sorted(turns, key=lambda each: each.selects != "pulls"), errors
 
     def _formula(self, role: str) -> Formula:
         settings = self._services.settings
@@ -106,7 +125,7 @@ class Cycle:
     def _one(self, formula: Formula) -> bool:
         match formula.selects:
             case "backlog":
-                return self._follow_up() or self._develop(formula)
+                return self._follow_up(formula) or self._develop(formula)
             case "pulls":
                 return self._review(formula)
             case "unlabelled":
@@ -128,12 +147,12 @@ class Cycle:
         }
         memory.settled = True
 
-    def _follow_up(self) -> bool:
+    def _follow_up(self, formula: Formula) -> bool:
         """Go on with what this agent holds: interrupted work, then its pull requests."""
         services, memory = self._services, self._memory
         for number, claim in list(memory.held.items()):
             if claim.state == "working":
-                return self._go_on(number, claim)
+                return self._go_on(formula, number, claim)
         if not memory.held:
             return False
         open_pulls = {pull.number: pull for pull in self._open_pulls()}
@@ -143,28 +162,27 @@ class Cycle:
                 follow_up.settle(services, claim, services.forge.pull(claim.pull or 0))
                 del memory.held[number]
                 return True
-            if follow_up.merge_if_approved(services, pull):
-                return True
-            if NEEDS_HUMAN not in pull.labels and self._answer(number, claim, pull):
+            if NEEDS_HUMAN in pull.labels:
+                continue
+            if self._answer(number, claim, pull) or merge_if_approved(services, pull):
                 return True
         return False
 
     def _answer(self, number: int, claim: Claim, pull: Pull) -> bool:
         services, memory = self._services, self._memory
-        wanted = feedback.collect(
-            services,
-            claim,
-            pull,
-            answered=memory.answered.get(pull.number),
-            changed=self._has_changed(pull),
-        )
-        if not wanted:
-            return False
-        memory.settled = False
-        memory.answered[pull.number] = pull.head_sha
-        memory.held[number] = follow_up.FollowUp(services, claim, pull, wanted).run()
-        memory.settled = True
-        return True
+        changed = self._has_changed(pull)
+        try:
+            wanted = feedback.collect(services, claim, pull, changed=changed)
+            if wanted:
+                memory.settled = False
+                memory.held[number] = follow_up.FollowUp(services, claim, pull, wanted).run()
+                memory.settled = True
+        except Exception:
+            memory.looked.pop(pull.number)
+            raise
+        if wanted:  # whether all of it was answered is seen in the next cycle
+            memory.looked.pop(pull.number)
+        return bool(wanted)
 
     def _has_changed(self, pull: Pull) -> bool:
         """Whether a pull request changed lately, by the forge's account of it."""
@@ -174,10 +192,9 @@ class Cycle:
             before, since = looked[pull.number] = (pull.updated_at, time.monotonic())
         return time.monotonic() - since < SETTLING_SECONDS
 
-    def _go_on(self, number: int, claim: Claim) -> bool:
+    def _go_on(self, formula: Formula, number: int, claim: Claim) -> bool:
         """Take up work that an earlier container, or a forge that was down, interrupted."""
         services = self._services
-        formula = self._formula(self._backlog_role())
         issue = services.forge.issue(number)
         interrupted = bool(services.tree("issue", number).notes.get("session"))
         taken = services.claims.take(number, claim, counts=not interrupted)
@@ -190,10 +207,6 @@ class Cycle:
             return True
         self._work_on(formula, issue, taken)
         return True
-
-    def _backlog_role(self) -> str:
-        roles = self._ordered_roles()
-        return next(role for role in roles if self._formula(role).selects == "backlog")
 
     def _develop(self, formula: Formula) -> bool:
         services = self._services
@@ -318,17 +331,16 @@ class Cycle:
         return self._pulls
 
     def _review(self, formula: Formula) -> bool:
-        services, memory = self._services, self._memory
+        services, reviewed = self._services, self._memory.reviewed
         for pull in self._open_pulls():
-            if not review.is_for(services, pull) or pull.head_sha == memory.reviewed.get(
-                pull.number
-            ):
+            if reviewed.get(pull.number) == pull.head_sha or not review.is_for(services, pull):
                 continue
-            if not review.is_reviewed(services, pull):
-                review.run(services, formula, pull)
-                memory.reviewed[pull.number] = pull.head_sha
-                return True
-            memory.reviewed[pull.number] = pull.head_sha
+            if review.is_reviewed(services, pull):
+                reviewed[pull.number] = pull.head_sha
+                continue
+            if review.run(services, formula, pull):
+                reviewed[pull.number] = pull.head_sha
+            return True
         return False
 
     def _triage(self, formula: Formula) -> bool:

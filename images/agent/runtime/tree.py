@@ -228,7 +228,8 @@ class Tree:
     def commit(self, message: str) -> bool:
         """Commit what is not committed yet; return whether there was anything."""
         self.git("add", "--all")
-        if self.try_git("diff", "--cached", "--quiet"):
+        merging = self.try_git("rev-parse", "--quiet", "--verify", "MERGE_HEAD")
+        if self.try_git("diff", "--cached", "--quiet") and not merging:
             return False
         self.git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", message)
         return True
