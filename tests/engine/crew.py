@@ -112,6 +112,10 @@ class Worker:
 
         return until(found, f"{self.name} finishes with {result!r}")
 
+    def until_idle(self) -> None:
+        """Wait until this container has looked for a task and found none."""
+        until(lambda: self.state().get("state") == "idle", f"{self.name} is idle")
+
     def messages(self) -> list[str]:
         return [line["message"] for line in self.lines()]
 
