@@ -294,7 +294,8 @@ class FollowUp:
         )
         label(services, pull.number, add=[report.NEEDS_HUMAN])
         self._hold.update(state="pull", rounds=0)
-        services.reporter.finish(f"#{pull.number}", f"needs a person: {reason.splitlines()[0]}")
+        first = reason.splitlines()[0].rstrip(".")
+        services.reporter.finish(f"#{pull.number}", f"needs a person: {first}")
 
     def _is_interrupted(self) -> bool:
         return self._services.stopped.is_set() or self._hold.interrupted() not in {None, EDITED}
