@@ -18,6 +18,9 @@ REQUIRED = (
 )
 
 
+COMPACT = "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"
+
+
 class SettingsError(Exception):
     """The environment does not describe an agent; the message is one line."""
 
@@ -177,8 +180,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         endpoint_url=endpoint.rstrip("/") if endpoint else None,
         model=environment.get("CLAUDE_MODEL") or None,
         compact_pct=_number(
-            {"CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "60"} | dict(environment),
-            "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE",
+            {COMPACT: environment.get(COMPACT) or "60"},
+            COMPACT,
         ),
         work=_work(environment["MUSTER_WORK"]),
         forge_token=token,
