@@ -26,6 +26,7 @@ from muster.forge import (
 )
 from runtime import jail, processes, request, settings, state, work
 from runtime.claim import Claims
+from runtime.failures import SHORTEST_SECRET
 from runtime.formula import FormulaError
 from runtime.git import GitError, Mirror
 from runtime.poll import Cycle, Memory
@@ -225,7 +226,7 @@ def _secrets(config: Settings) -> Iterator[str]:
             secret = credential.read() if credential.is_given else ""
         except CredentialError:
             continue
-        if secret and not secret.startswith("sk-no-key"):
+        if len(secret) >= SHORTEST_SECRET and not secret.startswith("sk-no-key"):
             yield secret
 
 

@@ -145,7 +145,8 @@ class Reporter:
     def redacted(self, text: str) -> str:
         """Return a text without the agent's secrets."""
         for secret in self._secrets():
-            text = text.replace(secret, "***")
+            # In a line of JSON a quotation mark or a backslash of it is escaped.
+            text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
         return text
 
     def _set(self, changes: dict[str, Any]) -> None:
@@ -171,7 +172,7 @@ class Reporter:
             if kept.pop("date") != datetime.now(UTC).date().isoformat():
                 return nothing
             return {name: kept[name] for name in nothing}
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return nothing
 
     def _last_of_earlier_container(self) -> dict[str, str] | None:
