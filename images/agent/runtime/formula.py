@@ -98,6 +98,6 @@ def _prompt(values: dict[str, Any], place: str) -> str:
 
 def _hours(values: dict[str, Any], place: str) -> float:
     hours = values.get("hours", 24)
-    if isinstance(hours, bool) or not isinstance(hours, int | float) or hours <= 0:
+    if isinstance(hours, bool) or not isinstance(hours, int | float) or not hours > 0:
         raise FormulaError(f"{place}: hours must be a number above 0")
     return float(hours)
