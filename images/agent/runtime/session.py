@@ -251,7 +251,7 @@ def _result(line: str) -> dict[str, Any] | None:
         return None
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_result = isinstance(message, dict) and message.get("type") == "result"
     return message if is_result else None
