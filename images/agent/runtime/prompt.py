@@ -11,7 +11,7 @@ LIMIT = 60_000
 """Characters of one text that the model gets to read."""
 
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
+_FENCED = re.compile(r"^[ \t]*```[ \t]*\w*[ \t]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 
 SYSTEM = """\
 You work as {agent} on the repository {repo}, unattended: nobody answers questions.
@@ -57,7 +57,7 @@ def answer(text: str) -> dict[str, Any] | None:
     for found in reversed([*_FENCED.findall(text), *_objects(text)]):
         try:
             value = json.loads(found)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             return value
@@ -71,7 +71,8 @@ def _objects(text: str) -> list[str]:
 
 
 _CALL = re.compile(
-    r"<(tool_call|function_calls?|invoke|function=)|\"(name|tool)\"\s*:\s*\"(Bash|Edit|Write|Read)\""
+    r"<(\|?tool_call|function_calls?|invoke|function=|\uff5ctool\u2581call)|\[TOOL_CALLS\]|to=functions\."
+    r"|\"(name|tool)\"\s*:\s*\"(Bash|Edit|Write|Read)\""
     r"|^\s*(Bash|Edit|Write|Read)\s*\(",
     re.MULTILINE | re.IGNORECASE,
 )
