@@ -50,7 +50,7 @@ def triage(services: Services, formula: Formula, issue: Issue) -> None:
     if not said:
         words = f"A person has to decide: {services.settings.agent} could not triage this issue."
     twin = said.get("duplicate_of")
-    if twin in {each.number for each in others}:
+    if twin is not True and twin in {each.number for each in others}:
         words = f"{words}\n\nThis may be the same as #{twin}.".strip()
     if words:
         services.forge.comment(issue.number, report.note(words))
