@@ -141,8 +141,7 @@ def _write(services: Services, pull: Pull, verdict: dict[str, Any], base: str) -
     if event == "APPROVED" and not services.settings.work.may_approve:
         event = "COMMENT"
     options = ("--unified=3", "--no-renames", "--no-textconv", "--no-ext-diff", "--no-color")
-    plain = ("-c", "core.quotePath=false", "diff", *options)
-    lines = shown_lines(services.mirror.run(*plain, base, pull.head_sha))
+    lines = shown_lines(services.mirror.run("diff", *options, base, pull.head_sha))
     placed, others = [], []
     for path, line, body in _comments(verdict):
         text = services.reporter.redacted(body)
@@ -177,11 +176,20 @@ def shown_lines(diff: str) -> dict[str, set[int]]:
                 new_left -= 1
                 line += 1
         elif text.startswith("+++ "):
-            path = text[4:].rstrip("\t").removeprefix("b/")
+            path = _path(text[4:])
         elif hunk := _HUNK.match(text):
             line = int(hunk[2])
             old_left, new_left = int(hunk[1] or 1), int(hunk[3] or 1)
     return found
+
+
+def _path(written: str) -> str:
+    """Return the path that a diff's header names; git quotes what is unusual in it, like C."""
+    path = written.rstrip("\t")  # ends a name with spaces
+    if path.startswith('"'):
+        escaped = path[1:-1].encode()
+        path = escaped.decode("unicode_escape").encode("latin-1").decode(errors="replace")
+    return path.removeprefix("b/")
 
 
 def _comments(verdict: dict[str, Any]) -> list[tuple[str, int, str]]:
@@ -196,7 +204,7 @@ def _comments(verdict: dict[str, Any]) -> list[tuple[str, int, str]]:
 
 
 def _is_valid(verdict: dict[str, Any] | None) -> bool:
-    return verdict is not None and verdict.get("verdict") in EVENTS
+    return verdict is not None and str(verdict.get("verdict")) in EVENTS
 
 
 def _changed(services: Services, pull: Pull) -> str | None:
