@@ -50,7 +50,8 @@ def triage(services: Services, formula: Formula, issue: Issue) -> None:
     if not said:
         words = f"A person has to decide: {services.settings.agent} could not triage this issue."
     twin = said.get("duplicate_of")
-    if twin is not True and twin in {each.number for each in others}:
+    known = {each.number for each in others}
+    if isinstance(twin, int) and twin is not True and twin in known:
         words = f"{words}\n\nThis may be the same as #{twin}.".strip()
     if words:
         services.forge.comment(issue.number, report.note(words))
@@ -87,7 +88,7 @@ def propose(services: Services, formula: Formula) -> None:
         services.reporter.finish(formula.role, f"nothing proposed: {outcome.message}")
         return
     title, body = said.get("title"), said.get("body")
-    if not (isinstance(title, str) and title.strip() and isinstance(body, str)):
+    if not (isinstance(title, str) and visible(title) and isinstance(body, str)):
         services.reporter.finish(formula.role, "nothing to propose")
         return
     line = report.neutral(" ".join(services.reporter.redacted(title).split()), TITLE_LENGTH)
