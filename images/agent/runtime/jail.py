@@ -1,18 +1,19 @@
-"""The jail in which sessions and a project's commands run: Landlock for files, seccomp for calls.
+"""The jail in which sessions and a project's commands run: Landlock for access, seccomp for calls.
 
 A command in the jail
-- reads and executes the system's folders, `readable` and `writable`, and writes `writable` alone;
-- connects to the TCP ports in `ports`, or to nothing if there are none. It never binds a port, so
-  a project's checks cannot start a server on loopback. `ports=None` lifts all of this;
-- sees no other process than those of its own jail in `/proc`, and cannot trace or signal them
-  (signals: Linux 6.12 and later);
-- gains no privileges, namespaces, mounts, keys or io_uring.
+- reads and executes the system's folders and `readable`, and changes nothing but `writable`;
+- connects to the TCP `ports`, and has no other sockets but Unix ones: no UDP, so no DNS. It cannot
+  bind a port: a server that a project's checks start could not be connected to anyway. Without
+  ports there are no internet sockets at all; `ports=None` opens the network;
+- reads no memory, environment or files of processes outside, and cannot trace them, change their
+  limits, or signal them (signals: Linux 6.12 and later). Their command lines are visible;
+- has no capabilities and gains none, nor namespaces, mounts, keys or io_uring.
 
-What Landlock has no rule for, as of Linux 6.18:
-- A port rule holds for every host. Only a Unix socket with `ports=()` shuts other hosts out.
-- Any Unix socket that the user may write to can be connected to (Linux 7 has a rule for it).
-- Names, sizes, modes and times of files: the user's own files outside can be listed by exact name
-  and their modes changed.
+What Linux 6.18 does not let a jail forbid:
+- A port is permitted on every host. Only a Unix socket and `ports=()` keep out other hosts.
+- Any Unix socket outside can be connected to if its mode permits (until Landlock's 9th version).
+- The modes and times of the user's own files outside can be changed, for example to 000, and
+  whether a name exists can be seen.
 
 Landlock: https://docs.kernel.org/userspace-api/landlock.html
 """

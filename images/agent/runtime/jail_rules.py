@@ -4,7 +4,7 @@ import ctypes
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyseccomp  # type: ignore[import-untyped]
@@ -59,7 +59,7 @@ TCP_ULP = 31
 
 
 def restrict_access(
-    readable: Iterable[str], writable: Iterable[str], ports: Iterable[int] | None
+    readable: Iterable[str], writable: Iterable[str], ports: Collection[int] | None
 ) -> None:
     """Restrict this process and all that it starts to these paths and TCP ports.
 
@@ -108,7 +108,7 @@ def _allow(ruleset: Ruleset, paths: Iterable[str], rights: AccessFS) -> None:
         ruleset.allow_path(path, rights if Path(path).is_dir() else rights & ON_FILES)
 
 
-def calls(ports: Iterable[int] | None) -> pyseccomp.SyscallFilter:
+def calls(ports: Collection[int] | None) -> pyseccomp.SyscallFilter:
     """Return the filter of system calls; `load()` restricts this process and all that it starts."""
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for call in FORBIDDEN:
@@ -130,7 +130,7 @@ def calls(ports: Iterable[int] | None) -> pyseccomp.SyscallFilter:
     return rules
 
 
-def _families(ports: Iterable[int] | None) -> set[int]:
+def _families(ports: Collection[int] | None) -> set[int]:
     """Return the socket families that a jail has, by what it may connect to."""
     if ports is None:
         return {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK}
@@ -144,10 +144,11 @@ def _deny_all_but_tcp(rules: pyseccomp.SyscallFilter) -> None:
     for family in (socket.AF_INET, socket.AF_INET6):
         for kind in set(range(TYPE + 1)) - {socket.SOCK_STREAM}:
             _deny(rules, "socket", _is(0, family), Arg(1, MASKED_EQ, TYPE, kind))
-        # MPTCP and SCTP are streams too.
+        # Streams too, but not TCP for Landlock: MPTCP reached any port (Linux 6.18), and SCTP.
         for protocol in range(1, socket.IPPROTO_TCP):
             _deny(rules, "socket", _is(0, family), _is(2, protocol))
         _deny(rules, "socket", _is(0, family), Arg(2, GT, socket.IPPROTO_TCP))
+    # TCP's fast open connects without connect: it reached any port as well.
     _deny(rules, "sendto", _has(3, MSG_FASTOPEN))
     _deny(rules, "sendmsg", _has(2, MSG_FASTOPEN))
     _deny(rules, "sendmmsg", _has(3, MSG_FASTOPEN))
