@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
+import pytest
 from crew import Crew, Worker, bash, says, until
-from people import Person, as_keeper, commit, commits_of, cycles, protect, set_status
+from people import Person, as_keeper, call, commit, commits_of, cycles, protect, set_status
 
 from muster.forge import Issue, Pull
 
@@ -48,7 +49,7 @@ def assert_has_no_effect(crew: Crew, pull: Pull, issue: Issue, another: Issue) -
     assert "@keeper" not in pull.body
     assert "![" not in pull.body
     assert "| dev | a-model | http://host.docker.internal" in pull.body
-    assert "No check command is configured" in pull.body
+    assert "- `test -f ready`: passed" in pull.body
     [only] = commits_of(crew, pull)
     assert only["commit"]["message"].strip() == f"Say hello\n\nCloses #{issue.number}"
 
@@ -136,7 +137,8 @@ def test_feedback_is_answered_until_a_person_has_to_decide(crew: Crew) -> None:
     )
     ann, bob = Person(crew, "ann", "write"), Person(crew, "bob", "read")
     issue = ann.forge.create_issue("Say hello", "Please.", ["backlog"])
-    dev = crew.hire("dev")
+    ready = ["echo ready > ready; echo ready >> .git/info/exclude"]
+    dev = crew.hire("dev", setup=ready, check=["test -f ready"])
     pull = opened(crew, dev, issue)
 
     assert pull.requested_reviewers == (ann.login,)
@@ -173,6 +175,7 @@ def test_feedback_is_answered_until_a_person_has_to_decide(crew: Crew) -> None:
     dev.finishes("somebody pushed meanwhile")
     until(lambda: crew.file_at("hello.txt", pull.head_ref) == "hello\ngoodbye\n", "goodbye")
     assert crew.file_at("ann.txt", pull.head_ref) == "mine\n"
+    assert "`: failed" not in "".join(comments_by(crew, dev, pull))  # it was set up again
 
     # A conflict with the primary branch, whose markers the model leaves at first.
     crew.keeper.create_file("hello.txt", "hello from a person\n", "main", "Say hello")
@@ -253,3 +256,43 @@ def test_an_approved_pull_request_is_merged_if_the_roster_says_so(crew: Crew) ->
     )
     dev.finishes("merged, approved by")
     until(lambda: crew.keeper.issue(issue.number).state == "closed", "a closed issue")
+
+
+@pytest.mark.slow
+def test_a_repaired_draft_is_ready_and_a_clean_merge_needs_no_session(crew: Crew) -> None:
+    crew.plays(
+        (
+            "Say hello",
+            [
+                *WRITE,
+                says("I cannot."),
+                says("I cannot."),
+                bash("echo good >> hello.txt"),
+                says("!"),
+            ],
+        )
+    )
+    issue = crew.issue("Say hello")
+    dev = crew.hire("dev", check=["grep -q good hello.txt"])
+    draft = opened(crew, dev, issue)
+    assert draft.draft
+    assert "- `grep -q good hello.txt`: failed" in draft.body
+    crew.keeper.comment(draft.number, "It has to say good.")
+    dev.finishes("followed up")
+    ready = crew.keeper.pull(draft.number)
+    assert (ready.draft, ready.title) == (False, "Say hello")
+
+    # The forge sees a conflict where there is none.
+    crew.keeper.create_file("other.txt", "other\n", "main", "Add another file")
+    keeper = crew.server.administrator.basic
+    repository = call(crew, "GET", f"repos/{crew.repo}", keeper, None)["id"]
+    served = crew.endpoint.served
+
+    def merged() -> str | None:
+        if crew.keeper.pull(draft.number).mergeable:
+            crew.server.sql("UPDATE pull_request SET status = 0 WHERE base_repo_id = ?", repository)
+        return crew.file_at("other.txt", ready.head_ref)
+
+    until(merged, "a merge")
+    assert crew.endpoint.served == served
+    assert crew.file_at("hello.txt", ready.head_ref) == "hello\ngood\n"

@@ -28,7 +28,7 @@ def test_roles_of_one_agent_take_turns_and_a_broken_one_stops_no_other(crew: Cre
                 answers(title="Say good evening, @keeper", body="Fixes #1. <img src='x'> @keeper"),
             ],
         ),
-        ("the one most useful next step", [answers(title=None, body=None)]),
+        ("most useful next step", [answers(title=None, body=None)]),
         (
             "issue #\\d+: Say good evening",
             [answers(labels=["needs-human"], comment="Who would say it?", duplicate_of=None)],

@@ -52,6 +52,7 @@ def triage(services: Services, formula: Formula, issue: Issue) -> None:
     twin = said.get("duplicate_of")
     known = {each.number for each in others}
     if isinstance(twin, int) and twin is not True and twin in known:
+        labels = [report.NEEDS_HUMAN]  # two agents must not do the same
         words = f"{words}\n\nThis may be the same as #{twin}.".strip()
     if words:
         services.forge.comment(issue.number, report.note(words))
@@ -133,7 +134,8 @@ def _ask(
     tree = services.tree(kind, key)
     tree.make("muster-read", base)
     talk = Conversation(services, tree, Budget.of(services), lambda: None)
-    outcome = talk.say(f"{formula.prompt}\n\n{text}", f"Working as {formula.role}.")
+    prompt = formula.prompt.replace("{label}", services.settings.work.label)
+    outcome = talk.say(f"{prompt}\n\n{text}", f"Working as {formula.role}.")
     if outcome.kind == "done" and answer(outcome.text) is None:
         outcome = talk.say(AGAIN, f"Asking again as {formula.role}.")
     tree.remove()
