@@ -40,8 +40,15 @@ class Person:
         return self.forge.open_pull("From a fork", "Please.", head=head, base="main")
 
 
-def call(crew: Crew, method: str, path: str, auth: Basic | Token, content: Any) -> Any:  # noqa: ANN401
+def call(
+    crew: Crew,
+    method: str,
+    path: str,
+    auth: Basic | Token | None,
+    content: Any,  # noqa: ANN401 - JSON
+) -> Any:  # noqa: ANN401 - JSON
     """Call the forge's API where the product has no method."""
+    assert auth is not None
     answer = requests.request(
         method,
         f"{crew.server.url}/api/v1/{path}",

@@ -146,7 +146,7 @@ def test_the_model_reads_the_issue_and_the_titles_of_the_open_ones(
     looked_after(agent, tracker, model, {})
 
     asked = model.asked[0]
-    assert asked.startswith(formula("gardener").prompt)
+    assert asked.startswith(formula("gardener").prompt.replace("{label}", "backlog"))
     assert re.search("issue #4.*Greet\\s+by name\n", asked, re.DOTALL)
     assert "open issues\n#9 Greeting\n" in asked
 
