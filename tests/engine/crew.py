@@ -4,18 +4,26 @@ import ipaddress
 import json
 import os
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import docker
 import docker.errors
+import requests
 from docker.models.containers import Container
 from endpoint import ScriptedEndpoint
 from forge_server import ForgeServer
+from runtime.claim import Claim, Claims
+from runtime.git import Mirror
 from script import Script
+from wire import Wire
 
 from muster.credentials import TOKEN_SCOPES, new_password
 from muster.forge import Basic, Issue, Pull, Review, Token, WorkForge
@@ -139,10 +147,19 @@ class Crew:
         assert isinstance(basic, Basic)
         self.keeper = WorkForge(server.url, basic, self.repo)
         self.admin = server.forge
-        self.endpoint = ScriptedEndpoint({"plays": []}, self._host())
+        self.endpoint = self.another_endpoint()
         self.workers: dict[str, Worker] = {}
+        self._mirror: Mirror | None = None
 
-    def _host(self) -> str:
+    def another_endpoint(self, port: int = 0) -> ScriptedEndpoint:
+        return ScriptedEndpoint({"plays": []}, self.host, port)
+
+    def wire(self) -> Wire:
+        """Return a way to the forge that can be cut."""
+        return Wire(self.server.url, self.host)
+
+    @property
+    def host(self) -> str:
         """Return the address by which containers find this machine; no other machine does."""
         [bridge] = self.client.networks.list(names=["bridge"])
         return str(ipaddress.ip_network(bridge.attrs["IPAM"]["Config"][0]["Subnet"])[1])
@@ -170,6 +187,8 @@ class Crew:
             if user.login.startswith(f"{self.name}-"):
                 self.admin.purge_user(user.login)
         self.endpoint.__exit__(kind, error, trace)
+        if self._mirror is not None:
+            shutil.rmtree(self._mirror.folder)
 
     def plays(self, *plays: tuple[str, list[dict[str, Any]]], **more: Any) -> None:  # noqa: ANN401
         """Set what the endpoint plays: patterns of prompts, and the steps for each."""
@@ -215,6 +234,46 @@ class Crew:
     @property
     def endpoint_url(self) -> str:
         return f"http://host.docker.internal:{self.endpoint.port}"
+
+    def change(self, path: str = "", **content: object) -> None:
+        """Change the repository, or what the path below it names, as a person does."""
+        self._send("PATCH", path, content)
+
+    def post(self, path: str, **content: object) -> None:
+        self._send("POST", path, content)
+
+    def _send(self, method: str, path: str, content: Mapping[str, object]) -> None:
+        basic = self.server.administrator.basic
+        assert isinstance(basic, Basic)
+        url = f"{self.server.url}/api/v1/repos/{self.repo}{path}"
+        person = (basic.user, basic.password)
+        requests.request(method, url, json=content, auth=person, timeout=30).raise_for_status()
+
+    def restart_endpoint(self) -> None:
+        """Start the endpoint again, after a stop, at the same address."""
+        before = self.endpoint
+        self.endpoint = self.another_endpoint(before.port)
+        self.endpoint.script = before.script
+        self.endpoint.__enter__()
+
+    @property
+    def mirror(self) -> Mirror:
+        """A copy of the repository that may write everything."""
+        if self._mirror is None:
+            basic = self.server.administrator.basic
+            assert isinstance(basic, Basic)
+            folder = Path(tempfile.mkdtemp(prefix=self.name))
+            url = f"{self.server.url}/{self.repo}.git"
+            self._mirror = Mirror(folder, url, lambda: (basic.user, basic.password))
+            self._mirror.make()
+        return self._mirror
+
+    def claims_as(self, agent: str, clock: Callable[[], datetime] | None = None) -> Claims:
+        """Return the repository's claims, as an agent of this name sees them."""
+        return Claims(self.mirror, agent, clock or (lambda: datetime.now(UTC)))
+
+    def claim_of(self, issue: Issue) -> Claim | None:
+        return self.claims_as("a-test").all().get(issue.number)
 
     def forge_as(self, worker: Worker) -> WorkForge:
         return WorkForge(self.server.url, Token(worker.token), self.repo)

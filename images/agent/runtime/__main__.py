@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from muster.forge import (
@@ -39,9 +39,14 @@ ENDPOINTS = Path("/run/muster/endpoints")
 LEAST_FREE = 200 << 20
 """Bytes that the volumes must have free before a task begins."""
 
+DISK_FULL = "no space left for the task: free some on the volumes' disk"
+
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 PATIENCE = 10.0
 """Seconds for which a call to the forge is repeated; then the agent waits as a state."""
+
+LAST_SECONDS = 8.0
+"""From a stop to the end, however long a forge does not answer: Docker kills after 10 s."""
 
 
 class Loop:
@@ -51,14 +56,21 @@ class Loop:
         self._config = config
         self._reporter = reporter
         self._stopped = threading.Event()
-        self._memory = Memory.empty()
+        self._memory = Memory.empty(killed=reporter.was_killed)
         self._token = ""
         self._services: Services | None = None
         self._failures = 0
 
-    def stop(self, *_: object) -> None:
-        """End the loop: what runs is ended, what is held is released."""
+    def stop(self) -> None:
+        """End the loop: what runs is ended, what is held is released.
+
+        Call it in a thread of its own, which ends the process if the loop does not end in time.
+        The next container then settles what is still held.
+        """
         self._stopped.set()
+        time.sleep(LAST_SECONDS)
+        self._reporter.enter("stopped", "Stopped before the forge answered.")
+        os._exit(0)
 
     def run(self) -> None:
         """Go through cycles until the container is stopped."""
@@ -80,29 +92,33 @@ class Loop:
             found = self._task()
         except StoppedError:
             raise
-        except (UnauthorizedError, ForbiddenError) as error:
-            self._services = None
-            self._reporter.state.forge = {"status": error.status}
-            self._failed("token", "forge", f"the forge refuses the token: {error}")
         except CredentialError as error:
             self._failed("token", "forge", str(error))
         except (ForgeError, GitError) as error:
-            self._services = None
-            self._reporter.state.forge = {"status": getattr(error, "status", None)}
-            self._failed("forge", "forge", _forge_reason(error))
+            self._forge_failed(error)
         except work.EndpointNotReadyError as error:
             self._failed(error.waiting_for, "endpoint", str(error))
         except (LookupError, TreeError) as error:
+            self._services = None  # made again, the repository is looked at again
             self._failed("forge", "repository", str(error))
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
-            self._failed(
-                "disk", "disk", "no space left for the task: free some on the volumes' disk"
-            )
+            self._failed("disk", "disk", DISK_FULL)
         else:
             return found
         return False
+
+    def _forge_failed(self, error: ForgeError | GitError) -> None:
+        if os.strerror(errno.ENOSPC) in str(error):
+            self._failed("disk", "disk", DISK_FULL)
+            return
+        self._services = None  # made again: the token and the repository are looked at again
+        self._reporter.state.forge = {"status": getattr(error, "status", None)}
+        if isinstance(error, UnauthorizedError | ForbiddenError):
+            self._failed("token", "forge", f"the forge refuses the token: {error}")
+        else:
+            self._failed("forge", "forge", _forge_reason(error))
 
     def _task(self) -> bool:
         services = self._connected()
@@ -115,9 +131,10 @@ class Loop:
         try:
             work.probe(services)
         except (work.EndpointNotReadyError, CredentialError):
-            cycle.look()  # a forge that is down too is what a person has to know first
+            cycle.settle()
             self._reporter.state.forge = {"status": 200}
             raise
+        self._reporter.state.result, self._reporter.state.error = "ok", None
         requested = request.take(services.data)
         try:
             found = cycle.run(requested)
@@ -152,7 +169,8 @@ class Loop:
         """Wait for the next cycle, for a request, or for the stop; failures are retried sooner."""
         seconds = float(self._config.poll_interval)
         if self._failures:
-            seconds = min(FIRST_PAUSE * 2 ** (self._failures - 1), max(seconds, LONGEST_PAUSE))
+            doublings = min(self._failures - 1, 10)
+            seconds = min(FIRST_PAUSE * 2**doublings, max(seconds, LONGEST_PAUSE))
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._stopped.is_set():
             if request.waits(state.DATA) and not self._failures:
@@ -210,11 +228,18 @@ def _check_repository(forge: WorkForge, config: Settings) -> None:
         raise LookupError(f"{config.repo} is archived: unarchive it, or stop the agent")
     if not found.may_push:
         raise LookupError(f"the bot user may not write to {config.repo}: muster up")
+    if forge.branch_protected(config.primary_branch) is None:
+        raise LookupError(
+            f"{config.repo} has no branch {config.primary_branch}: correct primary_branch in the "
+            "roster, then muster up"
+        )
 
 
 def _forge_reason(error: ForgeError | GitError) -> str:
     if isinstance(error, ForgeUnreachableError):
         return f"the forge does not answer: {error.message}"
+    if isinstance(error, GitError) and "unable to access" in str(error):
+        return f"the forge does not answer git: {error}"
     if isinstance(error, NotFoundError):
         return f"the forge does not show what the agent needs: {error}"
     return str(error)
@@ -243,11 +268,28 @@ def main() -> int:
     except OSError as error:
         return _wrong(f"cannot write {state.DATA}: {error.strerror}")
     loop = Loop(config, reporter)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, loop.stop)
+    _on_signal(loop.stop)
     processes.become_subreaper()
     loop.run()
     return 0
+
+
+def _on_signal(stop: Callable[[], None]) -> None:
+    """Call `stop` in a thread once the container is stopped.
+
+    A handler would run in the main thread, which may wait for a forge or hold a lock at that time.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        os.read(reader, 1)
+        stop()
+
+    threading.Thread(target=wait, daemon=True, name="stop").start()
 
 
 def _wrong(message: str) -> int:

@@ -6,10 +6,10 @@ which is compare-and-swap at the forge: of ten agents that want the same issue, 
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 
-from runtime.git import Mirror, PushRejectedError
+from runtime.git import GitError, Mirror, PushRejectedError
 
 PREFIX = "refs/muster/claims/"
 LEASE = timedelta(minutes=15)
@@ -36,6 +36,7 @@ class Claim:
         rounds: How often the pull request was followed up.
         seen: The newest feedback that was answered.
         comment: The bot's comment on the issue.
+        requested: Whether a person asked for this issue, whatever its labels are.
         commit: The commit that the ref points to.
     """
 
@@ -51,6 +52,7 @@ class Claim:
     rounds: int = 0
     seen: str | None = None
     comment: int | None = None
+    requested: bool = False
     commit: str = ""
 
     def is_free(self, now: datetime) -> bool:
@@ -94,19 +96,26 @@ class Claims:
                 found[claim.number] = claim
         return found
 
-    def take(self, number: int, old: Claim | None, *, counts: bool = True) -> Claim | None:
+    def take(
+        self, number: int, old: Claim | None, *, counts: bool = True, requested: bool = False
+    ) -> Claim | None:
         """Claim an issue that is free, or is this agent's already.
 
         Args:
             number: The issue.
             old: Its claim as it was read, None if it had none.
             counts: Whether this is another attempt.
+            requested: Whether a person asked for this issue.
 
         Returns:
             The claim, None if another agent was faster.
+
+        Raises:
+            GitError: The forge does not answer, or refuses the push whoever holds the issue.
         """
         now = self._clock()
-        before = old.attempt if old and old.attempt < ATTEMPTS else 0
+        given_up = old is not None and old.state == "failed" and old.attempt >= ATTEMPTS
+        before = old.attempt if old is not None and not given_up else 0
         attempt = before + (1 if counts or not before else 0)
         new = Claim(
             number,
@@ -121,6 +130,7 @@ class Claims:
             rounds=old.rounds if old else 0,
             seen=old.seen if old else None,
             comment=old.comment if old and old.agent == self._agent else None,
+            requested=requested,
         )
         return self._write(new, expected=old.commit if old else "")
 
@@ -150,9 +160,16 @@ class Claims:
         ).strip()
         try:
             self._mirror.push(commit, f"{PREFIX}{claim.number}", expected=expected)
-        except PushRejectedError:
+        except PushRejectedError as error:
+            if self._commit_of(claim.number) == expected:
+                raise GitError(f"the forge refuses the claim: {error}") from None
             return None
         return replace(claim, commit=commit)
+
+    def _commit_of(self, number: int) -> str:
+        """Return the commit of a claim as the forge has it now, empty if there is none."""
+        self._mirror.fetch(f"+{PREFIX}*:{PREFIX}*", prune=True)
+        return self._mirror.resolve(f"{PREFIX}{number}") or ""
 
     def _empty_tree(self) -> str:
         return self._mirror.run("hash-object", "-t", "tree", "-w", "--stdin").strip()
@@ -160,7 +177,9 @@ class Claims:
 
 def _read(number: int, commit: str, text: str) -> Claim:
     try:
-        claim = Claim(**(json.loads(text) | {"number": number, "commit": commit}))
+        said = json.loads(text) | {"number": number, "commit": commit}
+        known = {each.name for each in fields(Claim)}
+        claim = Claim(**{name: value for name, value in said.items() if name in known})
         if claim.until is not None:
             datetime.fromisoformat(claim.until)
     except (ValueError, TypeError):

@@ -1,12 +1,17 @@
 """The role `dev`: an issue becomes a pull request."""
 
+import errno
+import os
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 
-from muster.forge import ForgeError, Issue, Pull
+from muster.forge import ForgeError, Issue, NotFoundError, Pull
 from runtime import check, deliver, report
 from runtime.claim import ATTEMPTS, Claim
 from runtime.formula import Formula
-from runtime.hold import EDITED, Hold, LostError
+from runtime.git import GitError
+from runtime.hold import EDITED, TAKEN_OVER, Hold, LostError
 from runtime.prompt import answer, looks_like_a_tool_call, quoted, visible
 from runtime.services import MINUTE, Services, StoppedError
 from runtime.session import Outcome
@@ -31,8 +36,11 @@ A check of the project fails after your change. Correct it, then answer with the
 Command: {command}
 Exit code: {code}
 """
+INTERRUPTED = "You were interrupted. Continue where you stopped."
 CHANGED = "The issue was edited while you worked. It now reads as below: adapt your change to it."
 SUBJECT_LENGTH = 72
+LEAST_FREE = 20 << 20
+"""Bytes; with less on the volumes, a failure is the disk's, and not an attempt."""
 
 
 class FailedError(Exception):
@@ -67,8 +75,11 @@ class Development:
         self._hold = hold
         self._number = hold.issue.number
         self._tree = services.tree("issue", self._number)
+        self._pushed = ""
         self._budget = Budget.of(services)
-        self._conversation = Conversation(services, self._tree, self._budget, hold.interrupted)
+        self._conversation = Conversation(
+            services, self._tree, self._budget, hold.interrupted, waits=self._report_waiting
+        )
 
     def run(self) -> Claim | None:
         """Work on the issue until there is a pull request, or a reason why there is none.
@@ -80,12 +91,23 @@ class Development:
             StoppedError: The container is being stopped; the issue is given back.
             ForgeError: The forge does not answer; the next cycle goes on from here.
             GitError: The same.
+            LookupError: The primary branch does not exist; the issue is given back.
+            OSError: The disk is full; a later cycle goes on from here.
         """
+        try:
+            return self._run()
+        except LostError:
+            self._tree.remove()
+            self._finish(TAKEN_OVER)
+            return None
+
+    def _run(self) -> Claim | None:
         try:
             self._begin()
             pull = self._work()
-        except LostError:
-            self._finish("another agent has taken it over")
+        except LookupError as reason:
+            self._give_back(f"Given back: {reason}.", keep_tree=True)
+            raise
         except GivenBackError as reason:
             self._give_back(f"Given back: {reason}.")
         except StoppedError:
@@ -99,6 +121,8 @@ class Development:
                 "of `protected_paths` in the roster."
             )
         except (FailedError, deliver.NotDeliveredError, TreeError, check.ChecksError) as reason:
+            if shutil.disk_usage(self._services.repos).free < LEAST_FREE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from reason
             self._fail(str(reason))
         else:
             self._services.reporter.finish(f"#{self._number}", f"opened #{pull.number}")
@@ -109,26 +133,34 @@ class Development:
 
     def _begin(self) -> None:
         services, issue = self._services, self._hold.issue
+        if self._hold.claim.attempt > ATTEMPTS:
+            raise FailedError("the agent ended in the middle of each attempt")
         services.reporter.enter(
             "preparing",
             f'Took #{issue.number} "{visible(issue.title)}".',
             task=Task("issue", issue.number, issue.title, issue.html_url),
         )
         self._comment(f"**{services.settings.agent}** works on this.")
-        self._label(add=[report.IN_PROGRESS])
+        overruled = {report.BLOCKED, report.NEEDS_HUMAN} & issue.labels  # a person asked for it
+        self._label(add=[report.IN_PROGRESS], remove=sorted(overruled))
         services.forge.assign(issue.number, services.user.login)
 
     def _work(self) -> Pull:
-        base = self._services.fetch_branches()
-        notes = self._tree.notes
+        services, tree = self._services, self._tree
+        base = services.fetch_branches()
+        self._pushed = services.mirror.resolve(f"refs/heads/{branch_of(self._number)}") or ""
+        notes = tree.notes
         if notes.get("stage") != "deliver":
             summary = self._change(base, str(notes.get("session") or "") or None)
             checks = self._checked()
-            self._tree.commit(self._message())
-            self._tree.note(
+            while self._hold.edited:
+                self._settled(self._conversation.say(self._edited(), self._working()))
+                checks = self._checked()
+            tree.commit(self._message())
+            tree.note(
                 stage="deliver",
                 summary=summary,
-                checks=[[each.command, each.code, each.output] for each in checks],
+                checks=_noted(checks),
                 effort=[self._budget.turns, self._budget.used_tokens, self._budget.used_seconds],
             )
         return self._deliver()
@@ -136,14 +168,14 @@ class Development:
     def _change(self, base: str, session: str | None) -> str:
         """Have the model change the tree; return its summary."""
         tree, talk = self._tree, self._conversation
-        if session:  # an earlier container began this
-            talk.session = session
-            text = "You were interrupted. Continue where you stopped.\n\n" + self._prompt()
+        talk.session = session
+        if talk.is_kept:  # an earlier container, or a forge that was down, interrupted it
+            text = f"{INTERRUPTED}\n\n{self._prompt()}"
         else:
             tree.make(branch_of(self._number), base)
             self._set_up()
             text = self._prompt()
-        outcome = self._settled(talk.say(text, f"Working on #{self._number}."))
+        outcome = self._settled(talk.say(text, self._working()))
         if not self._has_change() and looks_like_a_tool_call(outcome.text):
             outcome = self._settled(talk.say(NUDGE, f"Asking again about #{self._number}."))
         if not self._has_change():
@@ -155,6 +187,7 @@ class Development:
         services = self._services
         wanted = check.commands(services)
         failed = check.set_up(services, self._tree, wanted, self._is_interrupted)
+        self._raise_if_interrupted()
         if failed is not None:
             shown = report.fenced(failed.output[-3000:])
             raise FailedError(f"the set-up command `{failed.command}` failed:\n\n{shown}")
@@ -163,7 +196,7 @@ class Development:
         """Return an outcome that is done; edits of the issue are passed on to the model."""
         talk = self._conversation
         while outcome.kind == "cancelled" and outcome.message == EDITED:
-            text = f"{CHANGED}\n\n{self._quoted_issue()}"
+            text = self._edited() if talk.is_kept else self._prompt()
             outcome = talk.say(text, f"#{self._number} was edited: working on.")
         if outcome.kind in {"cancelled", "endpoint"}:
             raise GivenBackError(outcome.message)
@@ -186,9 +219,30 @@ class Development:
             self._settled(self._conversation.say(text, f"Correcting a check: {failed.command}"))
         return results
 
+    def _rebase(self) -> bool:
+        """Move the work to the primary branch if that was rewritten; return whether it was.
+
+        Raises:
+            FailedError: The work does not fit the new primary branch.
+        """
+        tree, mirror = self._tree, self._services.mirror
+        new, old = self._services.fetch_branches(), str(tree.notes["base"])
+        with suppress(GitError):  # no common commit
+            if mirror.run("merge-base", old, new).strip() == old:
+                return False
+        if not tree.try_git("rebase", "--quiet", "--onto", new, old):
+            branch = self._services.settings.primary_branch
+            raise FailedError(f"{branch} was rewritten meanwhile, and the change does not fit it")
+        tree.note(base=new)
+        return True
+
     def _deliver(self) -> Pull:
         services, tree, issue = self._services, self._tree, self._hold.issue
         services.reporter.enter("delivering", f"Opening a pull request for #{issue.number}.")
+        if self._rebase():
+            results = check.run(services, tree, check.commands(services), self._is_interrupted)
+            self._raise_if_interrupted()
+            tree.note(checks=_noted(results))
         notes = tree.notes
         base = str(notes["base"])
         change = deliver.collect(services, tree, self._message(), [base])
@@ -206,10 +260,12 @@ class Development:
             seconds / MINUTE,
         )
         branch = branch_of(issue.number)
+        self._hold.look()
         self._raise_if_interrupted()
+        self._hold.update()  # whoever has the claim now pushes, and nobody else
         ref = f"refs/heads/{branch}"
-        # Never over somebody's commits: the branch must be as it was when it was fetched.
-        services.mirror.push(change.commit, ref, expected=services.mirror.resolve(ref) or "")
+        # Never over somebody's commits: the branch must be as it was when the work began.
+        services.mirror.push(change.commit, ref, expected=self._pushed)
         pull = services.forge.open_pull(
             report.title_line(issue.title),
             report.pull_body(issue.number, notes["summary"], change.summary, checks, effort),
@@ -239,19 +295,21 @@ class Development:
         self._services.reporter.enter("releasing", f"#{self._number}: {text}")
         if not keep_tree:
             self._tree.remove()
-        self._services.claims.release(self._hold.claim)
-        self._label(remove=[report.IN_PROGRESS])
-        self._unassign()
-        self._comment(text)
+        self._hold.update()
+        with suppress(NotFoundError):  # a deleted issue
+            self._label(remove=[report.IN_PROGRESS])
+            self._unassign()
+            self._comment(text)
+        self._hold.release()
         self._finish(text[0].lower() + text[1:].rstrip("."))
 
     def _fail(self, reason: str) -> None:
         """Count the attempt; the last one blocks the issue until a person has looked at it."""
-        attempt = self._hold.claim.attempt
-        last = attempt >= ATTEMPTS
+        attempt = min(self._hold.claim.attempt, ATTEMPTS)
+        last = attempt == ATTEMPTS
         self._services.reporter.enter("releasing", f"Attempt {attempt} failed: {reason}")
         self._tree.remove()
-        self._hold.update(state="failed", session=None)
+        self._hold.update()
         advice = (
             f"Remove the label `{report.BLOCKED}` to have agents try again; a clearer or smaller "
             "issue helps."
@@ -261,17 +319,19 @@ class Development:
         self._comment(f"Attempt {attempt} of {ATTEMPTS} failed: {reason}\n\n{advice}")
         self._label(add=[report.BLOCKED] if last else [], remove=[report.IN_PROGRESS])
         self._unassign()
+        self._hold.update(state="failed", session=None)
         self._finish(f"attempt {attempt} failed: {reason.splitlines()[0]}")
 
     def _ask_a_person(self, reason: str) -> None:
         self._services.reporter.enter("releasing", f"#{self._number}: {reason}")
         self._tree.remove()
-        self._services.claims.release(self._hold.claim)
+        self._hold.update()
         self._comment(
             f"{reason}\n\nRemove the label `{report.NEEDS_HUMAN}` to have agents take it again."
         )
         self._label(add=[report.NEEDS_HUMAN], remove=[report.IN_PROGRESS])
         self._unassign()
+        self._hold.release()
         self._finish(f"needs a person: {reason.splitlines()[0]}")
 
     def _finish(self, result: str) -> None:
@@ -284,6 +344,7 @@ class Development:
 
     def _quoted_issue(self) -> str:
         issue, services = self._hold.issue, self._services
+        self._hold.edited = False  # this is its text as it is now
         texts = [(f"issue #{issue.number}: {visible(issue.title)}", issue.body)]
         texts += [
             (f"comment by {each.author}", each.body)
@@ -308,8 +369,24 @@ class Development:
         title = report.title_line(self._hold.issue.title, SUBJECT_LENGTH)
         return f"{title}\n\nCloses #{self._number}"
 
+    def _working(self) -> str:
+        return f"Working on #{self._number}."
+
+    def _edited(self) -> str:
+        """Return what the model gets after an edit of the issue."""
+        return f"{CHANGED}\n\n{self._quoted_issue()}"
+
+    def _report_waiting(self, what: str | None) -> None:
+        """Say on the issue what the task waits for, or that the wait is over."""
+        agent = self._services.settings.agent
+        text = f"works on this. It waits for {what}." if what else "works on this."
+        with suppress(ForgeError):
+            self._comment(f"**{agent}** {text}")
+
     def _is_interrupted(self) -> bool:
-        return self._services.stopped.is_set() or self._hold.interrupted() is not None
+        """Whether a command must end; it does not for an edit, which the model gets later."""
+        reason = self._hold.interrupted()
+        return self._services.stopped.is_set() or reason not in {None, EDITED}
 
     def _raise_if_interrupted(self) -> None:
         if self._services.stopped.is_set():
@@ -341,6 +418,10 @@ class Development:
 
     def _unassign(self) -> None:
         self._services.forge.unassign(self._number, self._services.user.login)
+
+
+def _noted(checks: list[report.Checked]) -> list[list[str | int | None]]:
+    return [[each.command, each.code, each.output] for each in checks]
 
 
 def label(

@@ -6,6 +6,7 @@ for; a forge that refuses the token, or a process that shows no sign of life, is
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,8 +36,11 @@ def main() -> int:
     if not record["cycle"]:
         print("no cycle yet")
         return 1
-    (state.DATA / state.CHECKED).touch()
-    reason = complaint(record)
+    with suppress(OSError):  # a full disk
+        (state.DATA / state.CHECKED).touch()
+    written = (state.DATA / state.FILE).stat().st_mtime
+    seen = datetime.fromtimestamp(written, UTC).isoformat()
+    reason = complaint(record | {"time": seen})
     print(reason or "healthy")
     return 1 if reason else 0
 

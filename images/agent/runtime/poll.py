@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from muster.forge import Issue, Pull
+from muster.forge import Issue, NotFoundError, Pull
 from runtime import feedback, follow_up, review, triage
 from runtime.claim import Claim
-from runtime.dev import Development
+from runtime.dev import Development, label
 from runtime.formula import Formula, FormulaError, load
 from runtime.hold import Hold
 from runtime.merge import merge_if_approved
@@ -18,6 +18,9 @@ from runtime.services import MINUTE, Services
 
 SETTLING_SECONDS = 20.0
 """How long a changed pull request is looked at: its reviewer may be new to the repository."""
+
+KEPT_SECONDS = 86400.0
+"""How long the tree of an issue that was given back is kept, to go on from there."""
 
 _DEPENDENCY = re.compile(
     r"^\W*(?:depends on|blocked by):?\s+((?:#\d+[\s,and]*)+)", re.IGNORECASE | re.MULTILINE
@@ -31,6 +34,8 @@ class Memory:
     Attributes:
         held: This agent's claims, by issue.
         settled: Whether `held` is known to be complete.
+        killed: Whether the container before this one ended without a stop, and its work was not
+            taken up yet.
         looked: By pull request, its last change, and when it was seen first (monotonic clock).
         reviewed: By pull request, the commit that this agent reviewed.
         last: The role that worked last.
@@ -38,14 +43,15 @@ class Memory:
 
     held: dict[int, Claim]
     settled: bool
+    killed: bool
     looked: dict[int, tuple[str, float]]
     reviewed: dict[int, str]
     last: str | None = None
 
     @classmethod
-    def empty(cls) -> "Memory":
+    def empty(cls, *, killed: bool) -> "Memory":
         """Return the memory of a new container."""
-        return cls({}, settled=False, looked={}, reviewed={})
+        return cls({}, settled=False, killed=killed, looked={}, reviewed={})
 
 
 class Cycle:
@@ -89,9 +95,20 @@ class Cycle:
             raise FormulaError("; ".join(errors))
         return False
 
-    def look(self) -> None:
-        """Ask the forge for what a cycle needs, without doing anything about it."""
-        self._services.forge.backlog(self._services.settings.work.label)
+    def settle(self) -> None:
+        """Do what needs no endpoint: end the claims of pull requests that people closed.
+
+        Raises:
+            ForgeError: The forge does not answer, or refuses.
+            GitError: The same.
+        """
+        if not self._memory.settled:
+            self._find_held()
+        if any(claim.state == "pull" for claim in self._memory.held.values()):
+            while self._settle():
+                pass
+        else:  # a forge that is down too is what a person has to know first
+            self._services.forge.backlog(self._services.settings.work.label)
 
     def _formulas(self) -> tuple[list[Formula], list[str]]:
         """Return the roles' formulas in their order, and what is wrong with the others.
@@ -145,7 +162,18 @@ class Cycle:
             for number, claim in claims.items()
             if claim.agent == agent and claim.state in {"working", "pull"}
         }
+        for folder in (services.repos / "tasks").glob("issue-*"):
+            number = folder.name.removeprefix("issue-")
+            if number.isdecimal() and int(number) not in memory.held:
+                self._remove_old_tree(int(number), claims.get(int(number)))
         memory.settled = True
+
+    def _remove_old_tree(self, number: int, claim: Claim | None) -> None:
+        """Remove the tree of an issue that this agent gave back, unless it may soon go on."""
+        tree = self._services.tree("issue", number)
+        age = time.time() - tree.folder.stat().st_mtime
+        if age > KEPT_SECONDS or (claim is not None and not claim.is_free(datetime.now(UTC))):
+            tree.remove()
 
     def _follow_up(self, formula: Formula) -> bool:
         """Go on with what this agent holds: interrupted work, then its pull requests."""
@@ -155,16 +183,25 @@ class Cycle:
                 return self._go_on(formula, number, claim)
         if not memory.held:
             return False
+        if self._settle():
+            return True
         open_pulls = {pull.number: pull for pull in self._open_pulls()}
         for number, claim in list(memory.held.items()):
-            pull = open_pulls.get(claim.pull or 0)
-            if pull is None:
-                follow_up.settle(services, claim, services.forge.pull(claim.pull or 0))
-                del memory.held[number]
-                return True
+            pull = open_pulls[claim.pull or 0]
             if NEEDS_HUMAN in pull.labels:
                 continue
             if self._answer(number, claim, pull) or merge_if_approved(services, pull):
+                return True
+        return False
+
+    def _settle(self) -> bool:
+        """End the claim of a pull request that is no longer open; return whether there was one."""
+        services, memory = self._services, self._memory
+        open_pulls = {pull.number for pull in self._open_pulls()}
+        for number, claim in list(memory.held.items()):
+            if claim.state == "pull" and claim.pull not in open_pulls:
+                follow_up.settle(services, claim, services.forge.pull(claim.pull or 0))
+                del memory.held[number]
                 return True
         return False
 
@@ -195,18 +232,34 @@ class Cycle:
     def _go_on(self, formula: Formula, number: int, claim: Claim) -> bool:
         """Take up work that an earlier container, or a forge that was down, interrupted."""
         services = self._services
-        issue = services.forge.issue(number)
-        interrupted = bool(services.tree("issue", number).notes.get("session"))
-        taken = services.claims.take(number, claim, counts=not interrupted)
-        del self._memory.held[number]
+        issue = self._issue(number)
+        memory = self._memory
+        taken = services.claims.take(number, claim, counts=memory.killed, requested=claim.requested)
+        del memory.held[number]
         if taken is None:
             return True
-        if issue.state != "open":
-            services.claims.release(taken)
+        if issue is None or not self._is_still_wanted(issue, claim):
             services.tree("issue", number).remove()
+            if issue is not None:
+                label(services, number, remove=[IN_PROGRESS])
+                services.forge.unassign(number, services.user.login)
+            services.claims.release(taken)
+            services.reporter.finish(f"#{number}", "given back: a person changed the issue")
             return True
         self._work_on(formula, issue, taken)
         return True
+
+    def _issue(self, number: int) -> Issue | None:
+        try:
+            return self._services.forge.issue(number)
+        except NotFoundError:
+            return None
+
+    def _is_still_wanted(self, issue: Issue, claim: Claim) -> bool:
+        """Whether an issue of this agent's, unfinished, is still to be worked on."""
+        if issue.state != "open" or {BLOCKED, NEEDS_HUMAN} & issue.labels:
+            return False
+        return claim.requested or self._services.settings.work.label in issue.labels
 
     def _develop(self, formula: Formula) -> bool:
         services = self._services
@@ -230,6 +283,7 @@ class Cycle:
             services.reporter.enter("claiming", f"Claiming #{issue.number}.")
             claim = services.claims.take(issue.number, old)
             if claim is not None:
+                services.reporter.spend(tasks=1)
                 self._work_on(formula, issue, claim)
                 return True
         return False
@@ -266,8 +320,8 @@ class Cycle:
                 for listed in _DEPENDENCY.findall(issue.body)
                 for number in re.findall(r"#(\d+)", listed)
             } - {issue.number}
-            named = (services.forge.issue(number) for number in sorted(numbers))
-            if any(each.state == "open" for each in named):
+            named = map(self._issue, sorted(numbers))
+            if any(each is not None and each.state == "open" for each in named):
                 return True
             return any(each.state == "open" for each in services.forge.blockers(issue.number))
 
@@ -282,6 +336,9 @@ class Cycle:
             "waiting",
             f"Reached tasks_per_day ({limit}): waiting for tomorrow.",
             waiting_for="budget",
+            result="ok",
+            error=None,
+            task=None,
         )
         return False
 
@@ -290,9 +347,11 @@ class Cycle:
         services = self._services
         formula = next((each for each in formulas if each.selects == "backlog"), None)
         refused = None
-        issue = services.forge.issue(number)
+        issue = self._issue(number)
         if formula is None:
             refused = "the agent has no role that works on issues"
+        elif issue is None:
+            refused = "there is no such issue"
         elif issue.state != "open" or issue.is_pull:
             refused = "it is not an open issue"
         else:
@@ -302,23 +361,20 @@ class Cycle:
             if old is not None and holder:
                 refused = f"{old.agent} holds it"
             else:
-                claim = services.claims.take(number, old)
+                claim = services.claims.take(number, old, requested=True)
                 if claim is not None:
-                    self._work_on(formula, issue, claim, requested=True)
+                    services.reporter.spend(tasks=1)
+                    self._work_on(formula, issue, claim)
                     return True
                 refused = "another agent was faster"
         services.reporter.say("work", f"Did not take #{number}: {refused}.")
         return False
 
-    def _work_on(
-        self, formula: Formula, issue: Issue, claim: Claim, *, requested: bool = False
-    ) -> None:
+    def _work_on(self, formula: Formula, issue: Issue, claim: Claim) -> None:
         services, memory = self._services, self._memory
-        services.reporter.spend(tasks=1)
         memory.settled = False  # whatever interrupts this, the next cycle asks what is held
-        kept = Development(
-            services, formula, Hold(services, issue, claim, requested=requested)
-        ).run()
+        memory.killed = False
+        kept = Development(services, formula, Hold(services, issue, claim)).run()
         if kept is not None:
             memory.held[issue.number] = kept
         memory.settled = True

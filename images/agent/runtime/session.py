@@ -5,7 +5,6 @@ import queue
 import subprocess
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +57,8 @@ class Order:
         prompt: The first message.
         system: A file with text for the system prompt.
         model: The model; None leaves the choice to Claude Code.
-        resume: The session to continue, None for a new one.
+        session: The session's id, a UUID.
+        resume: Whether that session is continued.
         turns: The most turns.
         seconds: The most seconds.
         variables: More of its environment: the context's limits.
@@ -67,7 +67,8 @@ class Order:
     prompt: str
     system: Path
     model: str | None
-    resume: str | None
+    session: str
+    resume: bool
     turns: int
     seconds: float
     variables: dict[str, str]
@@ -137,12 +138,11 @@ def run(
         transcript: Where its messages go.
         interrupted: Called about every second: why to end it early, `stopped` or another reason.
     """
-    session = order.resume or str(uuid.uuid4())
     began = time.monotonic()
     errors = tree.folder / "claude.log"
     with errors.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603
-            tree.jail((gateway.port,)).command([str(CLAUDE), *_arguments(order, session)]),
+            tree.jail((gateway.port,)).command([str(CLAUDE), *_arguments(order)]),
             cwd=tree.path,
             env=_environment(order, tree, gateway),
             stdin=subprocess.PIPE,
@@ -153,13 +153,16 @@ def run(
             start_new_session=True,
         )
         threading.Thread(target=_feed, args=(process.stdin, order.prompt), daemon=True).start()
-        reason, result = _follow(process, transcript, began + order.seconds, interrupted)
-        if reason is None:
-            processes.wait(process, LAST_SECONDS, lambda: False)
-        else:
-            processes.terminate(process, ENDING_SECONDS)
-        processes.kill_descendants(0.0)
-    transcript.close()
+        reason: str | None = ""
+        try:
+            reason, result = _follow(process, transcript, began + order.seconds, interrupted)
+        finally:  # a full disk ends this, and the session must not outlive it
+            if reason is None:
+                processes.wait(process, LAST_SECONDS, lambda: False)
+            else:
+                processes.terminate(process, ENDING_SECONDS)
+            processes.kill_descendants(0.0)
+            transcript.close()
     seconds = time.monotonic() - began
     kind, message = _judge(reason, result, process.returncode, gateway)
     if kind == "crashed":
@@ -168,15 +171,20 @@ def run(
         kind=kind,
         text=str((result or {}).get("result") or ""),
         message=message,
-        session=session,
+        session=order.session,
         turns=int((result or {}).get("num_turns") or 0),
         tokens=gateway.usage.total,
         seconds=seconds,
     )
 
 
-def _arguments(order: Order, session: str) -> list[str]:
-    started = ["--resume", session] if order.resume else ["--session-id", session]
+def is_kept(tree: Tree, session: str) -> bool:
+    """Whether Claude Code has kept a session, so that it can be continued."""
+    return any((tree.folder / "claude" / "projects").glob(f"*/{session}.jsonl"))
+
+
+def _arguments(order: Order) -> list[str]:
+    started = ["--resume" if order.resume else "--session-id", order.session]
     model = ["--model", order.model] if order.model else []
     return [
         *("--print", "--bare", "--verbose", "--output-format", "stream-json"),
@@ -217,24 +225,12 @@ def _follow(
     interrupted: Callable[[], str | None],
 ) -> tuple[str | None, dict[str, Any] | None]:
     """Read messages until the session ends; return why it was ended early, and its result."""
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            lines.put(line)
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
+    lines = _Lines(process)
     result: dict[str, Any] | None = None
     asked = 0.0
-    while True:
-        try:
-            line = lines.get(timeout=LOOK_SECONDS)
-        except queue.Empty:
-            pass
-        else:
-            if line is None:
-                return None, result
+    while not lines.ended:
+        line = lines.next(LOOK_SECONDS)
+        if line:
             transcript.write(line)
             result = _result(line) or result
         if time.monotonic() > deadline:
@@ -244,6 +240,36 @@ def _follow(
             reason = interrupted()
             if reason is not None:
                 return reason, result
+    return None, result
+
+
+class _Lines:
+    """The lines that a process prints, until it ends."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.ended = False
+        self._process = process
+        self._last = 0.0
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def next(self, seconds: float) -> str | None:
+        """Return the next line; None if there is none within so many seconds, or any more."""
+        try:
+            line = self._lines.get(timeout=seconds)
+        except queue.Empty:
+            # A process that it left behind may keep its output open.
+            if self._process.poll() is not None:
+                self._last = self._last or time.monotonic()
+                self.ended = time.monotonic() - self._last > LAST_SECONDS
+            return None
+        self.ended = line is None
+        return line
 
 
 def _result(line: str) -> dict[str, Any] | None:

@@ -4,8 +4,10 @@ Every line carries the whole state, so the last line of the log is what `muster 
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +79,11 @@ class Reporter:
         self._write = write
         self._lock = threading.Lock()
         self.state.today = self._read_today()
-        self.state.last = self._last_of_earlier_container()
+        earlier = self._earlier_state()
+        last = earlier.get("last")
+        self.state.last = last if isinstance(last, dict) else None
+        self.was_killed = earlier.get("state") not in {None, "stopped"}
+        """Whether the container before this one ended without a stop."""
 
     def clear(self) -> None:
         """Remove the state of an earlier container, which had other credentials.
@@ -162,7 +168,11 @@ class Reporter:
     def _keep(self) -> None:
         # Without the lock's help a reader sees the old text or the new one, never a part.
         text = json.dumps({"time": now(), **asdict(self.state)})
-        _replace(self._folder / FILE, self.redacted(text))
+        try:
+            _replace(self._folder / FILE, self.redacted(text))
+        except OSError:  # a full disk: the agent waits for space, and shows that it lives
+            with suppress(OSError):
+                os.utime(self._folder / FILE)
 
     def _read_today(self) -> dict[str, float]:
         """Return today's use; a new day, or a file that cannot be read, begins with nothing."""
@@ -175,12 +185,12 @@ class Reporter:
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return nothing
 
-    def _last_of_earlier_container(self) -> dict[str, str] | None:
+    def _earlier_state(self) -> dict[str, Any]:
         try:
-            last = json.loads((self._folder / FILE).read_text("utf-8"))["last"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return last if isinstance(last, dict) else None
+            earlier = read(self._folder)
+        except (OSError, ValueError):
+            return {}
+        return earlier if isinstance(earlier, dict) else {}
 
 
 def read(folder: Path) -> dict[str, Any]:

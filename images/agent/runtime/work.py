@@ -1,5 +1,7 @@
 """Sessions for a task: the endpoint's turn, the gateway, the budget, waiting and going on."""
 
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,10 @@ from runtime.settings import CredentialError, Settings
 from runtime.tree import Tree
 
 ANTHROPIC = "https://api.anthropic.com"
-LONGEST_PAUSE = 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+LONG_WAIT = 20.0
+"""Seconds of waiting for an endpoint after which the issue says so."""
+
 PROBE_SECONDS = 10.0
 PATIENCE = 60 * MINUTE
 """How long a task waits for its endpoint before it is given back."""
@@ -70,8 +75,10 @@ class Conversation:
         services: The agent's tools.
         tree: The task's tree.
         budget: What the task may still use.
-        interrupted: Why to end a session early, None to go on; called about every second.
+        interrupted: Why to end a session early, None to go on; called about every second, so it
+            must not wait for anything.
         session: The last session, None before the first.
+        waits: Called with what the task waits for if that takes long, and with None afterwards.
         state: What the agent is doing in it: `working` or `reviewing`.
     """
 
@@ -81,7 +88,9 @@ class Conversation:
     interrupted: Callable[[], str | None]
     session: str | None = None
     state: str = "working"
+    waits: Callable[[str | None], None] = lambda _: None
     _system: Path | None = field(default=None, repr=False)
+    _waits_for: str | None = None
 
     def say(self, text: str, message: str) -> Outcome:
         """Have a session, until the model is done or something ends it.
@@ -95,46 +104,75 @@ class Conversation:
         Raises:
             StoppedError: The container is being stopped.
         """
-        waited = 0.0
-        pause = 2.0
+        waited, pause = 0.0, FIRST_PAUSE
         while True:
             outcome = self._one(text, message)
             if outcome.kind != "endpoint" or waited > PATIENCE:
                 return outcome
-            self._wait("endpoint", f"The endpoint failed: {outcome.message}. Trying again.", pause)
+            if outcome.tokens:  # it worked for a while
+                waited, pause = 0.0, FIRST_PAUSE
+            if waited > LONG_WAIT:
+                self._wait_long(f"the endpoint: {outcome.message}")
+            text = GO_ON if self.is_kept else text
+            self.services.reporter.enter(
+                "waiting",
+                f"The endpoint failed: {outcome.message}. Trying again.",
+                waiting_for="endpoint",
+            )
+            if reason := self._pause(pause):
+                return self._ended("cancelled", reason)
             waited += pause
             pause = min(2 * pause, LONGEST_PAUSE)
-            if outcome.turns > 1:
-                text = GO_ON
 
     def _one(self, text: str, message: str) -> Outcome:
         services = self.services
-        settings = services.settings
         try:
             ready = probe(services)
         except (EndpointNotReadyError, CredentialError) as error:
-            return Outcome("endpoint", "", str(error), self.session or "", 0, 0, 0.0)
-        with self._turn(ready.slots), self._gateway() as gateway:
+            return self._ended("endpoint", str(error))
+        try:
+            with self._turn(ready.slots):
+                outcome = self._run(text, message, ready.window)
+        except CancelledError:
+            outcome = self._ended("cancelled", self._interruption() or "")
+        if services.stopped.is_set():
+            raise StoppedError
+        return outcome
+
+    def _run(self, text: str, message: str, window: int | None) -> Outcome:
+        services = self.services
+        settings = services.settings
+        resume = self.is_kept
+        session_id = self.session if self.session and resume else str(uuid.uuid4())
+        # Noted first: a killed container's session is continued by the next one.
+        self.session = session_id
+        self.tree.note(session=session_id)
+        with self._gateway() as gateway:
             services.reporter.enter(self.state, message)
+            self._end_long_wait()
             order = Order(
                 prompt=text,
                 system=self._system_file(),
                 model=settings.model,
-                resume=self.session,
+                session=session_id,
+                resume=resume,
                 turns=settings.work.turns,
                 seconds=self.budget.seconds_left,
-                variables=_limits(settings, ready.window),
+                variables=_limits(settings, window),
             )
             transcript = Transcript(services.data / "sessions", services.reporter.redacted)
             outcome = session.run(order, self.tree, gateway, transcript, self._interruption)
         self.budget.spend(outcome)
         services.reporter.spend(tokens=outcome.tokens, minutes=outcome.seconds / MINUTE)
-        if outcome.turns or outcome.tokens:
-            self.session = outcome.session
-            self.tree.note(session=outcome.session)
-        if outcome.kind == "stopped":
-            raise StoppedError
         return outcome
+
+    def _ended(self, kind: str, message: str) -> Outcome:
+        return Outcome(kind, "", message, self.session or "", 0, 0, 0.0)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the last session can be continued, its prompt included."""
+        return self.session is not None and session.is_kept(self.tree, self.session)
 
     def _gateway(self) -> Gateway:
         settings = self.services.settings
@@ -166,21 +204,29 @@ class Conversation:
                 waiting_for="queue",
                 queue={"position": position, "length": length},
             )
+            self._wait_long(f"a turn at {settings.endpoint_url}")
 
-        try:
-            with queue.turn(waiting, lambda: self._interruption() is not None):
-                yield
-        except CancelledError:
-            raise StoppedError from None
+        with queue.turn(waiting, lambda: self._interruption() is not None):
+            yield
 
-    def _wait(self, what: str, message: str, seconds: float) -> None:
-        self.services.reporter.enter("waiting", message, waiting_for=what)
-        step = 1.0
-        while seconds > 0:
-            self.services.pause(min(step, seconds))
-            seconds -= step
-            if self.interrupted() is not None:
-                return
+    def _wait_long(self, what: str) -> None:
+        if self._waits_for is None:
+            self._waits_for = what
+            self.waits(what)
+
+    def _end_long_wait(self) -> None:
+        if self._waits_for is not None:
+            self._waits_for = None
+            self.waits(None)
+
+    def _pause(self, seconds: float) -> str | None:
+        """Wait; return why the task must end, None if it need not."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.services.pause(min(0.5, left))
+            if (reason := self.interrupted()) is not None:
+                return reason
+        return None
 
     def _system_file(self) -> Path:
         if self._system is None:
