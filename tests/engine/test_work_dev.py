@@ -65,7 +65,7 @@ def test_a_session_without_a_change_is_judged_by_what_it_says(crew: Crew) -> Non
     idle = crew.issue("Do nothing")
     worker = crew.hire("dev")
 
-    worker.finishes("needs a person: it is too large for one pull request")
+    worker.finishes("it is too large for one pull request")
     assert "> Split it in two." in crew.comment_on(refused)
     assert crew.keeper.issue(refused.number).labels == {"backlog", "needs-human"}
     assert crew.claim_of(refused) is None

@@ -325,7 +325,8 @@ class Cycle:
                 return True
             return any(each.state == "open" for each in services.forge.blockers(issue.number))
 
-        return services.cache.get(f"blocked #{issue.number} {issue.updated_at}", MINUTE, ask)
+        key = f"blocked #{issue.number} {issue.updated_at}"
+        return services.cache.get(key, services.settings.poll_interval, ask)
 
     def _may_begin(self) -> bool:
         limit = self._services.settings.work.tasks_per_day
