@@ -145,7 +145,7 @@ class Loop:
         if found:
             self._failures = 0
             return True
-        if self._reporter.state.waiting_for != "budget":
+        if not cycle.is_limited:
             self._idle()
         return False
 

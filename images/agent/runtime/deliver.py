@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runtime.report import neutral
 from runtime.services import Services
 from runtime.tree import Tree
 
@@ -65,9 +66,8 @@ def collect(
     files = tuple(name for _, _, name in rows)
     lines = sum(int(count) for row in rows for count in row[:2] if count != "-")
     if touched := [name for name in files if is_protected(name, work.protected_paths)]:
-        raise ProtectedError(
-            f"the change touches protected paths: {', '.join(f'`{name}`' for name in touched[:5])}"
-        )
+        named = ", ".join(f"`{neutral(name)}`" for name in touched[:5])
+        raise ProtectedError(f"the change touches protected paths: {named}")
     if lines > work.diff_lines:
         raise NotDeliveredError(
             f"the change has {lines} lines, more than the {work.diff_lines} of diff_lines"

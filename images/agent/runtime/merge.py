@@ -1,6 +1,7 @@
 """Merging: a pull request that another account approved, if the roster allows it."""
 
 from http import HTTPStatus
+from typing import Literal
 
 from muster.forge import ForgeError, Pull, Review
 from runtime.services import MINUTE, Services
@@ -12,6 +13,8 @@ _REFUSED = {
     HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 """The forge's own conditions, such as the number of approvals, are not met."""
+
+_METHODS: tuple[Literal["merge", "rebase", "squash"], ...] = ("merge", "squash", "rebase")
 
 
 def merge_if_approved(services: Services, pull: Pull) -> bool:
@@ -60,12 +63,16 @@ def _is_ready(services: Services, pull: Pull) -> bool:
 
 def _merge(services: Services, pull: Pull, approver: str) -> bool:
     services.reporter.enter("delivering", f"Merging #{pull.number}, approved by {approver}.")
-    try:
-        services.forge.merge(pull.number, "merge", pull.head_sha)
-    except ForgeError as error:
-        if error.status not in _REFUSED:
-            raise
-        services.reporter.say("warning", f"#{pull.number} is approved, but not merged: {error}")
-        return False
-    services.reporter.finish(f"#{pull.number}", f"merged, approved by {approver}")
-    return True
+    refused = ""
+    for method in _METHODS:  # a repository may not allow all of them
+        try:
+            services.forge.merge(pull.number, method, pull.head_sha)
+        except ForgeError as error:
+            if error.status not in _REFUSED:
+                raise
+            refused = refused or str(error)
+        else:
+            services.reporter.finish(f"#{pull.number}", f"merged, approved by {approver}")
+            return True
+    services.reporter.say("warning", f"#{pull.number} is approved, but not merged: {refused}")
+    return False

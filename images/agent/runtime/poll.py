@@ -60,12 +60,16 @@ class Cycle:
     Args:
         services: The agent's tools.
         memory: What earlier cycles found out.
+
+    Attributes:
+        is_limited: Whether there was a task for which today's budget has no room.
     """
 
     def __init__(self, services: Services, memory: Memory) -> None:
         self._services = services
         self._memory = memory
         self._pulls: list[Pull] | None = None
+        self.is_limited = False
 
     def run(self, requested: int | None) -> bool:
         """Do the next task, if there is one.
@@ -329,10 +333,12 @@ class Cycle:
         return services.cache.get(key, services.settings.poll_interval, ask)
 
     def _may_begin(self) -> bool:
+        """Whether another task fits into this day; if not, that is the agent's state."""
         limit = self._services.settings.work.tasks_per_day
         begun = self._services.reporter.state.today.get("tasks", 0)
         if limit is None or begun < limit:
             return True
+        self.is_limited = True
         self._services.reporter.enter(
             "waiting",
             f"Reached tasks_per_day ({limit}): waiting for tomorrow.",
@@ -395,6 +401,9 @@ class Cycle:
             if review.is_reviewed(services, pull):
                 reviewed[pull.number] = pull.head_sha
                 continue
+            if not self._may_begin():
+                return False
+            services.reporter.spend(tasks=1)
             if review.run(services, formula, pull):
                 reviewed[pull.number] = pull.head_sha
             return True
@@ -404,6 +413,9 @@ class Cycle:
         services = self._services
         for issue in self._unlabelled():
             if services.may_trigger(issue.author):
+                if not self._may_begin():
+                    return False
+                services.reporter.spend(tasks=1)
                 triage.triage(services, formula, issue)
                 return True
         return False
@@ -414,7 +426,8 @@ class Cycle:
 
     def _propose(self, formula: Formula) -> bool:
         services = self._services
-        if not triage.is_due(services.data, formula):
+        if not triage.is_due(services.data, formula) or not self._may_begin():
             return False
+        services.reporter.spend(tasks=1)
         triage.propose(services, formula)
         return True
