@@ -7,7 +7,7 @@ from runtime.claim import Claim
 from runtime.dev import REPAIR, FailedError, GivenBackError, branch_of, label
 from runtime.feedback import Feedback
 from runtime.git import PushRejectedError
-from runtime.hold import EDITED, Hold, LostError
+from runtime.hold import Hold, LostError
 from runtime.prompt import quoted, visible
 from runtime.services import MINUTE, Services, StoppedError
 from runtime.session import Outcome
@@ -169,7 +169,7 @@ class FollowUp:
         parts = [PROMPT.format(pull=self._pull.number, issue=issue.number)]
         if conflicts:
             parts.append(CONFLICT.format(files=", ".join(conflicts)))
-        if not self._talk.session:
+        if not self._talk.is_kept:
             parts.append(quoted([(f"issue #{issue.number}: {visible(issue.title)}", issue.body)]))
         if self._wanted.remarks:
             parts.append(self._wanted.prompt())
@@ -178,10 +178,8 @@ class FollowUp:
     def _settled(self, text: str, message: str) -> Outcome:
         """Have a session that ends well; one that cannot be resumed is begun again."""
         talk = self._talk
-        resumed = talk.session
+        resumed = talk.is_kept
         outcome = talk.say(text, message)
-        while outcome.kind == "cancelled" and outcome.message == EDITED:
-            outcome = talk.say(text, message)
         if resumed and outcome.kind in {"crashed", "context"}:
             talk.session = None
             issue = self._hold.issue
@@ -298,13 +296,13 @@ class FollowUp:
         services.reporter.finish(f"#{pull.number}", f"needs a person: {first}")
 
     def _is_interrupted(self) -> bool:
-        return self._services.stopped.is_set() or self._hold.interrupted() not in {None, EDITED}
+        return self._services.stopped.is_set() or self._hold.interrupted() is not None
 
     def _raise_if_interrupted(self) -> None:
         if self._services.stopped.is_set():
             raise StoppedError
         reason = self._hold.interrupted()
-        if reason not in {None, EDITED}:
+        if reason is not None:
             raise GivenBackError(reason)
 
 

@@ -33,7 +33,7 @@ def turn(agent: Services, memory: Memory, *busy: str) -> list[str]:
 
 @pytest.fixture
 def memory() -> Memory:
-    made = Memory.empty()
+    made = Memory.empty(killed=False)
     made.settled = True
     return made
 
