@@ -111,7 +111,7 @@ def test_the_claim_of_a_dead_agent_is_taken_over_after_its_time(crew: Crew) -> N
     [pull] = crew.keeper.all_pulls()
     assert f"Closes #{dead.number}" in pull.body
     holders = {claim.number: claim.agent for claim in crew.claims_as("a-test").all().values()}
-    assert holders == {dead.number: "dev", living.number: "busy"}
+    assert holders == {dead.number: worker.user, living.number: "busy"}
 
 
 def race(crew: Crew, bots: int, issues: int) -> None:

@@ -197,7 +197,7 @@ class Loop:
             settings=config,
             forge=forge,
             mirror=mirror,
-            claims=Claims(mirror, config.agent),
+            claims=Claims(mirror, user.login),
             reporter=self._reporter,
             user=user,
             stopped=self._stopped,

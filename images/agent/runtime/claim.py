@@ -25,7 +25,7 @@ class Claim:
 
     Attributes:
         number: The issue.
-        agent: Who holds it.
+        agent: The bot user that holds it.
         state: `working`, `pull` (its pull request is open) or `failed` (free again).
         attempt: Which attempt this is, from 1 on.
         since: When the attempt began.
@@ -67,7 +67,7 @@ class Claims:
 
     Args:
         mirror: The repository.
-        agent: Who claims.
+        agent: The bot user that claims.
         clock: Returns the present.
     """
 
@@ -134,10 +134,6 @@ class Claims:
         )
         return self._write(new, expected=old.commit if old else "")
 
-    def renewed(self, claim: Claim) -> Claim | None:
-        """Return the claim with a later end; None if it was taken over."""
-        return self.update(claim)
-
     def update(self, claim: Claim, **changes: object) -> Claim | None:
         """Change a claim of this agent's; None if it was taken over."""
         changed = replace(claim, **changes)  # type: ignore[arg-type]
@@ -161,15 +157,15 @@ class Claims:
         try:
             self._mirror.push(commit, f"{PREFIX}{claim.number}", expected=expected)
         except PushRejectedError as error:
-            if self._commit_of(claim.number) == expected:
+            now = self.all().get(claim.number)
+            found = now.commit if now else ""
+            if found == expected:
                 raise GitError(f"the forge refuses the claim: {error}") from None
-            return None
+            if now is None or (now.agent, now.since) != (claim.agent, claim.since):
+                return None
+            if found != commit:  # an earlier push of this attempt, whose answer was lost
+                return self._write(claim, expected=found)
         return replace(claim, commit=commit)
-
-    def _commit_of(self, number: int) -> str:
-        """Return the commit of a claim as the forge has it now, empty if there is none."""
-        self._mirror.fetch(f"+{PREFIX}*:{PREFIX}*", prune=True)
-        return self._mirror.resolve(f"{PREFIX}{number}") or ""
 
     def _empty_tree(self) -> str:
         return self._mirror.run("hash-object", "-t", "tree", "-w", "--stdin").strip()

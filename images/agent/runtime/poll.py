@@ -160,7 +160,7 @@ class Cycle:
         services, memory = self._services, self._memory
         services.mirror.make()
         claims = services.claims.all()
-        agent = services.settings.agent
+        agent = services.user.login
         memory.held = {
             number: claim
             for number, claim in claims.items()

@@ -107,22 +107,12 @@ def test_a_claimed_issue_cannot_be_claimed_by_who_did_not_see_it(
     assert claims(origin, "two", clock).all()[12] == first
 
 
-def test_a_change_is_made_only_to_what_was_read(origin: Path, clock: Clock) -> None:
-    one = claims(origin, "one", clock)
-    before = taken(one.take(12, None))
-    after = taken(one.update(before, session="s1"))
-
-    assert one.update(before, session="s2") is None
-    assert one.all()[12] == after
-    assert after.session == "s1"
-
-
 def test_a_renewed_claim_holds_longer(origin: Path, clock: Clock) -> None:
     one = claims(origin, "one", clock)
     claim = taken(one.take(12, None))
     clock.now += timedelta(minutes=10)
 
-    renewed = taken(one.renewed(claim))
+    renewed = taken(one.update(claim))
 
     assert not renewed.is_free(NOON + LEASE + timedelta(minutes=9))
     assert renewed.is_free(NOON + LEASE + timedelta(minutes=11))
@@ -192,7 +182,7 @@ def test_who_was_taken_over_can_neither_change_nor_release(origin: Path, clock: 
     clock.now += 2 * LEASE
     theirs = taken(two.take(12, two.all()[12]))
 
-    assert one.renewed(mine) is None
+    assert one.update(mine) is None
     assert one.release(mine) is False
     assert one.all()[12] == theirs
 
@@ -295,3 +285,24 @@ def test_a_forge_that_does_not_answer_is_no_lost_race(origin: Path, clock: Clock
     for call in (one.all, lambda: one.take(13, None), lambda: one.release(claim)):
         with pytest.raises(GitError):
             call()
+
+
+def test_a_change_whose_answer_was_lost_is_made_again(origin: Path, clock: Clock) -> None:
+    one = claims(origin, "one", clock)
+    before = taken(one.take(12, None))
+    lost = taken(one.update(before, rounds=1))
+
+    again = taken(one.update(before, rounds=2))
+
+    assert again.rounds == 2
+    assert again.commit == git(origin, "rev-parse", f"{PREFIX}12").strip() != lost.commit
+
+
+def test_a_later_attempt_of_the_same_bot_user_is_not_taken_for_a_lost_answer(
+    origin: Path, clock: Clock
+) -> None:
+    one = claims(origin, "one", clock)
+    before = taken(one.take(12, None))
+    clock.now += timedelta(minutes=1)
+    taken(one.take(12, before))
+    assert one.update(before) is None
