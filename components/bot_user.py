@@ -45,7 +45,7 @@ class BotUserProvider(ForgeProvider):
                 f"bot user {olds['user']} of {olds['forge']} is not at {url}, so that is another "
                 "forge, and a crew does not move between forges: fire it at the old one, by pulumi "
                 "destroy with that forge's administrator, then pulumi up hires it at the new one. "
-                "Where the old forge is gone for good, see README, When something is wrong",
+                "If the old forge no longer exists, see docs/troubleshoot.md",
             )
         self.has_moved(olds, url)
 

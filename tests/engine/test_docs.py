@@ -1,16 +1,19 @@
 """The pages of docs/: every command that they print works as printed."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 
 import pexpect
 import pytest
 from asking import wait_until
-from model_server import Model
+from crew import bash, says
 from old_factory import OldFactory
+from scripted_endpoint import ContainersEndpoint
 from workplace import ROOT, Workplace
 
 from muster.credentials import TOKEN_SCOPES
+from muster.forge import Issue, Pull, WorkForge
 
 DOCS = ROOT / "docs"
 PROMPT = "READY-FOR-THE-NEXT> "
@@ -25,7 +28,8 @@ def commands(page: str) -> list[str]:
 
 
 def answered(shell: "pexpect.spawn[str]", command: str) -> str:
-    """Type a command and answer what it asks; return what it printed where it failed."""
+    """Type a command and answer what it asks; return what it printed if it failed."""
+    began = time.monotonic()
     shell.sendline(command)
     while True:
         asked = shell.expect([PROMPT, r"\[y/N\]: ", r"Type (\S+) to purge it: "])
@@ -33,6 +37,7 @@ def answered(shell: "pexpect.spawn[str]", command: str) -> str:
             break
         shell.sendline("y" if asked == 1 else str(shell.after).split()[1])
     printed = str(shell.before)
+    print(f"{time.monotonic() - began:6.1f} s  {command}")  # noqa: T201 - shown if a test fails
     shell.sendline("test $? = 0 && echo it worked")
     shell.expect(PROMPT)
     return "" if "it worked" in str(shell.before) else printed
@@ -69,28 +74,60 @@ def ran(place: Workplace, pages: Sequence[str], words: Mapping[str, str]) -> lis
     return failed
 
 
-def test_hiring_rotating_and_firing_work_as_the_pages_say(workplace: Workplace) -> None:
-    workplace.pulumi("stack", "rm", workplace.name, "--yes")  # the first page makes it
-    words = {"https://forge.example.org": workplace.server.url, "acme/site": workplace.repo}
+class Repository:
+    """The repository of a workplace, with issues for its agents."""
 
-    failed = ran(workplace, ["hire.md"], words)
-    token = workplace.forge.mint_token("dev-qwen", "by hand", TOKEN_SCOPES)
-    (workplace.folder / "token.txt").write_text(f"{token.secret}\n")
-    failed += ran(workplace, ["rotate.md", "fire.md"], words)
+    def __init__(self, place: Workplace) -> None:
+        basic = place.server.administrator.basic
+        assert basic is not None
+        self.forge = WorkForge(place.server.url, basic, place.repo)
+        self.forge.ensure_label("backlog", "0e8a16", "")
+
+    def issue(self) -> Issue:
+        return self.forge.create_issue("Say hello", "Please.", ["backlog"])
+
+    def pull_for(self, issue: Issue) -> Pull | None:
+        closing = f"Closes #{issue.number}"
+        return next((pull for pull in self.forge.pulls() if closing in pull.body), None)
+
+
+def endpoint(place: Workplace) -> ContainersEndpoint:
+    """Return a model server that says hello."""
+    steps = [bash("echo hello > hello.txt"), says("I added `hello.txt`.")]
+    script = {"window": 65536, "plays": [{"when": "Say hello", "steps": steps}]}
+    return ContainersEndpoint(place.client, script)
+
+
+def test_a_crew_works_from_its_hire_to_its_end_as_the_pages_say(workplace: Workplace) -> None:
+    workplace.pulumi("stack", "rm", workplace.name, "--yes")  # the first page creates it
+    repository = Repository(workplace)
+    first, second = repository.issue(), repository.issue()
+    words = {
+        "https://forge.example.org": workplace.server.url,
+        "acme/site": workplace.repo,
+        " 12 ": f" {second.number} ",
+    }
+
+    with endpoint(workplace) as model:
+        words["http://host.docker.internal:8081"] = model.base_url
+        failed = ran(workplace, ["hire.md"], words)
+        wait_until(lambda: repository.pull_for(first) is not None, 120)
+        token = workplace.forge.mint_token("dev-qwen", "by hand", TOKEN_SCOPES)
+        (workplace.folder / "token.txt").write_text(f"{token.secret}\n")
+        failed += ran(workplace, ["rotate.md", "work.md", "operate.md", "fire.md"], words)
 
     assert failed == []
     assert workplace.containers() == set()
+    assert repository.forge.comments(second.number)  # by the agent that was asked to take it
 
 
 def test_troubleshooting_works_as_the_page_says(workplace: Workplace) -> None:
-    model = Model(workplace.client)
-    workplace.roster(workplace.agent("dev-qwen", base_url=model.url, poll_interval=1))
-    workplace.up()
-    printed = ("http://host.docker.internal:8081", "http://192.168.1.100:8081")
-
-    with model.serving():
-        wait_until(lambda: bool(workplace.container("dev-qwen").logs()))
-        failed = ran(workplace, ["troubleshoot.md"], dict.fromkeys(printed, model.url))
+    with endpoint(workplace) as model:
+        workplace.roster(workplace.agent("dev-qwen", base_url=model.base_url))
+        workplace.up()
+        wait_until(lambda: b'"idle"' in workplace.container("dev-qwen").logs())
+        printed = ("http://host.docker.internal:8081", "http://192.168.1.100:8081")
+        failed = ran(workplace, ["troubleshoot.md"], dict.fromkeys(printed, model.base_url))
 
     assert failed == []
     assert workplace.container("dev-qwen").status == "running"
@@ -109,8 +146,8 @@ def test_adopting_works_as_the_page_says(
         assert workplace.container(factory.agent).status == "running"
 
 
-def test_every_page_has_commands_and_is_named_in_the_readme() -> None:
+def test_every_page_but_the_reference_has_commands_and_all_are_linked_in_the_readme() -> None:
     pages = sorted(path.name for path in DOCS.glob("*.md"))
     readme = (ROOT / "README.md").read_text()
-    assert [page for page in pages if not commands(page)] == []
+    assert [page for page in pages if not commands(page)] == ["reference.md"]
     assert [page for page in pages if f"docs/{page}" not in readme] == []

@@ -73,8 +73,8 @@ def test_a_crew_does_not_move_to_another_forge_and_begins_anew_where_the_old_one
     assert _recorded(place) == before
     assert place.container("dev-qwen").id == container.id
 
-    readme = (ROOT / "README.md").read_text()
-    (forget,) = re.findall(r"^ *(pulumi stack export .*)$", readme, re.MULTILINE)
+    page = (ROOT / "docs" / "troubleshoot.md").read_text()
+    (forget,) = re.findall(r"^ *(pulumi stack export .*)$", page, re.MULTILINE)
     subprocess.run(
         ["sh", "-c", forget], cwd=place.folder, env=place.environment, check=True, timeout=120
     )

@@ -143,7 +143,7 @@ def checked(checks: Sequence[Checked]) -> str:
 
 def fenced(text: str) -> str:
     """Return a command's output as a Markdown code block that nothing in it can end."""
-    shown = text.strip()
+    shown = text.strip("\n").rstrip()
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{shown}\n{fence}"

@@ -15,7 +15,7 @@ Closes #12
 > Thanks to @\u200bann.
 
 ```
-greet.py      | 4 ++--
+ greet.py      | 4 ++--
  test_greet.py | 2 ++
  2 files changed, 4 insertions(+), 2 deletions(-)
 ```
