@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import pexpect
 import pytest
@@ -19,9 +19,9 @@ DOCS = ROOT / "docs"
 PROMPT = "READY-FOR-THE-NEXT> "
 
 
-def commands(page: str) -> list[str]:
-    """Return the commands of a page: what stands behind `$ ` in its console blocks."""
-    text = (DOCS / page).read_text()
+def commands(*pages: str) -> list[str]:
+    """Return the commands of pages: what follows `$ ` in their console blocks."""
+    text = "\n".join((DOCS / page).read_text() for page in pages)
     blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
     found = re.findall(r"^\$ ((?:.*\\\n)*.*)$", "\n".join(blocks), flags=re.MULTILINE)
     return [re.sub(r"\\\n\s*", "", command) for command in found]
@@ -58,17 +58,16 @@ def shell_of(place: Workplace) -> "pexpect.spawn[str]":
     return shell
 
 
-def ran(place: Workplace, pages: Sequence[str], words: Mapping[str, str]) -> list[str]:
-    """Type all that pages print, with the test's words in place of theirs; return what failed."""
+def ran(place: Workplace, typed: Iterable[str], words: Mapping[str, str]) -> list[str]:
+    """Type commands, with the test's words in place of the page's; return what failed."""
     shell, failed = shell_of(place), []
     try:
-        for page in pages:
-            for command in commands(page):
-                typed = command
-                for printed, word in words.items():
-                    typed = typed.replace(printed, word)
-                if said := answered(shell, re.sub(r"\bacme\b", place.name, typed)):
-                    failed.append(f"{page}: {command}\n{said}")
+        for command in typed:
+            changed = command
+            for printed, word in words.items():
+                changed = changed.replace(printed, word)
+            if said := answered(shell, re.sub(r"\bacme\b", place.name, changed)):
+                failed.append(f"{command}\n{said}")
     finally:
         shell.close(force=True)
     return failed
@@ -108,13 +107,16 @@ def test_a_crew_works_from_its_hire_to_its_end_as_the_pages_say(workplace: Workp
         " 12 ": f" {second.number} ",
     }
 
+    init, *hire = commands("hire.md")
+    failed = ran(workplace, [init], words)
+    workplace.find_forge_from_inside()
     with endpoint(workplace) as model:
         words["http://host.docker.internal:8081"] = model.base_url
-        failed = ran(workplace, ["hire.md"], words)
+        failed += ran(workplace, hire, words)
         wait_until(lambda: repository.pull_for(first) is not None, 120)
         token = workplace.forge.mint_token("dev-qwen", "by hand", TOKEN_SCOPES)
         (workplace.folder / "token.txt").write_text(f"{token.secret}\n")
-        failed += ran(workplace, ["rotate.md", "work.md", "operate.md", "fire.md"], words)
+        failed += ran(workplace, commands("rotate.md", "work.md", "operate.md", "fire.md"), words)
 
     assert failed == []
     assert workplace.containers() == set()
@@ -127,7 +129,8 @@ def test_troubleshooting_works_as_the_page_says(workplace: Workplace) -> None:
         workplace.up()
         wait_until(lambda: b'"idle"' in workplace.container("dev-qwen").logs())
         printed = ("http://host.docker.internal:8081", "http://192.168.1.100:8081")
-        failed = ran(workplace, ["troubleshoot.md"], dict.fromkeys(printed, model.base_url))
+        typed = commands("troubleshoot.md")
+        failed = ran(workplace, typed, dict.fromkeys(printed, model.base_url))
 
     assert failed == []
     assert workplace.container("dev-qwen").status == "running"
@@ -138,9 +141,8 @@ def test_adopting_works_as_the_page_says(
 ) -> None:
     workplace.pulumi("stack", "rm", workplace.name, "--yes")
     with OldFactory(workplace, tmp_path_factory.mktemp("host") / f"{workplace.name}f") as factory:
-        failed = ran(
-            workplace, ["adopt.md"], {"/srv/disinto/projects/acme.toml": str(factory.file)}
-        )
+        words = {"/srv/disinto/projects/acme.toml": str(factory.file)}
+        failed = ran(workplace, commands("adopt.md"), words)
 
         assert failed == []
         assert workplace.container(factory.agent).status == "running"

@@ -98,11 +98,18 @@ class Workplace:
             **top,
         }
         head = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
-        settings = (
+        self.roster_path.write_text(f"{head}\n\n{self._settings}{muster}\n\n{agents}\n")
+
+    def find_forge_from_inside(self) -> None:
+        """Have the roster say where containers find the forge, which listens on loopback."""
+        self.roster_path.write_text(f"{self.roster_path.read_text()}\n{self._settings}")
+
+    @property
+    def _settings(self) -> str:
+        return (
             f"[muster]\nnetwork = {json.dumps(self.server.network)}\n"
-            f"forge_internal_url = {json.dumps(self.server.internal_url)}\n{muster}\n"
+            f"forge_internal_url = {json.dumps(self.server.internal_url)}\n"
         )
-        self.roster_path.write_text(f"{head}\n\n{settings}\n{agents}\n")
 
     @property
     def roster_path(self) -> Path:
