@@ -201,7 +201,7 @@ class Development:
         if outcome.kind in {"cancelled", "endpoint"}:
             raise GivenBackError(outcome.message)
         if outcome.kind != "done":
-            raise FailedError(f"{outcome.message} (after {outcome.turns} turns)")
+            raise FailedError(f"{outcome.message} (after {self._budget.turns} turns)")
         return outcome
 
     def _checked(self) -> list[report.Checked]:

@@ -79,7 +79,7 @@ class Work:
         setup: Commands that prepare a tree, run before the first session of a task.
         check: Commands that must succeed before a change is delivered.
         network: Whether `setup` may use the network: `none` or `open`.
-        turns: The most turns of a session.
+        turns: The most turns of a task's sessions.
         minutes: The most minutes of a task's sessions.
         tokens: The most tokens of a task's sessions.
         diff_lines: The most changed lines of a task.

@@ -40,6 +40,7 @@ class Budget:
 
     seconds: float
     tokens: int
+    most_turns: int
     turns: int = 0
     used_tokens: int = 0
     used_seconds: float = 0.0
@@ -48,7 +49,7 @@ class Budget:
     def of(cls, services: Services) -> "Budget":
         """Return a new task's budget."""
         work = services.settings.work
-        return cls(seconds=work.minutes * MINUTE, tokens=work.tokens)
+        return cls(work.minutes * MINUTE, work.tokens, work.turns)
 
     def spend(self, outcome: Outcome) -> None:
         """Take a session's use off."""
@@ -60,6 +61,11 @@ class Budget:
     def seconds_left(self) -> float:
         """Seconds that sessions may still take."""
         return max(0.0, self.seconds - self.used_seconds)
+
+    @property
+    def turns_left(self) -> int:
+        """Turns that sessions may still take; Claude Code counts the one that it refuses too."""
+        return max(0, self.most_turns - self.turns)
 
     @property
     def tokens_left(self) -> int:
@@ -126,6 +132,8 @@ class Conversation:
 
     def _one(self, text: str, message: str) -> Outcome:
         services = self.services
+        if not self.budget.turns_left:
+            return self._ended("turns", "the turns are used up")
         try:
             ready = probe(services)
         except (EndpointNotReadyError, CredentialError) as error:
@@ -156,7 +164,7 @@ class Conversation:
                 model=settings.model,
                 session=session_id,
                 resume=resume,
-                turns=settings.work.turns,
+                turns=self.budget.turns_left,
                 seconds=self.budget.seconds_left,
                 variables=_limits(settings, window),
             )
