@@ -82,8 +82,8 @@ class Repository:
         self.forge = WorkForge(place.server.url, basic, place.repo)
         self.forge.ensure_label("backlog", "0e8a16", "")
 
-    def issue(self) -> Issue:
-        return self.forge.create_issue("Say hello", "Please.", ["backlog"])
+    def issue(self, *labels: str) -> Issue:
+        return self.forge.create_issue("Say hello", "Please.", labels)
 
     def pull_for(self, issue: Issue) -> Pull | None:
         closing = f"Closes #{issue.number}"
@@ -100,7 +100,7 @@ def endpoint(place: Workplace) -> ContainersEndpoint:
 def test_a_crew_works_from_its_hire_to_its_end_as_the_pages_say(workplace: Workplace) -> None:
     workplace.pulumi("stack", "rm", workplace.name, "--yes")  # the first page creates it
     repository = Repository(workplace)
-    first, second = repository.issue(), repository.issue()
+    first, second = repository.issue("backlog"), repository.issue()
     words = {
         "https://forge.example.org": workplace.server.url,
         "acme/site": workplace.repo,
