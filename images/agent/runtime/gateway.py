@@ -1,4 +1,4 @@
-"""The loopback server between Claude Code and the endpoint.
+"""The server between Claude Code and the endpoint, on a Unix socket or on loopback.
 
 It is all that the model's process can reach. It adds the real key, which that process never sees,
 accepts only the Messages API, keeps slow answers alive, counts tokens and enforces their budget.
@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -80,11 +81,14 @@ class Gateway:
     Args:
         upstream: The endpoint.
         tokens: The tokens that the session may use; None for no limit.
+        socket: A Unix socket to serve on in place of a port, so that a session needs no network:
+            a rule for a port would hold for every host.
         ping_seconds: Seconds of silence after which the client gets a ping.
         first_byte_seconds: Seconds without any byte after which the endpoint is given up.
 
     Attributes:
-        port: The port on 127.0.0.1.
+        port: The port on 127.0.0.1; 0 with a Unix socket.
+        socket: The Unix socket, None with a port.
         key: What the client must send as its key.
         usage: What the session has used so far.
         failure: The last failure of the endpoint, None once a request succeeded after it.
@@ -95,10 +99,12 @@ class Gateway:
         upstream: Upstream,
         *,
         tokens: int | None,
+        socket: Path | None = None,
         ping_seconds: float = 5.0,
         first_byte_seconds: float = 1800.0,
     ) -> None:
         self.port = 0
+        self.socket = socket
         self.key = secrets.token_urlsafe(32)
         self.usage = Usage()
         self.failure: Failure | None = None
@@ -153,15 +159,23 @@ class Gateway:
         ) as self._session:
             await runner.setup()
             try:
-                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                port = await self._listen(runner)
                 stopped = asyncio.Event()
                 loop = asyncio.get_running_loop()
-                self._started.set_result(
-                    (runner.addresses[0][1], lambda: loop.call_soon_threadsafe(stopped.set))
-                )
+                self._started.set_result((port, lambda: loop.call_soon_threadsafe(stopped.set)))
                 await stopped.wait()
             finally:
                 await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> int:
+        """Open the socket or a port; return the port, 0 for a socket."""
+        if self.socket is None:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            port: int = runner.addresses[0][1]
+            return port
+        self.socket.unlink(missing_ok=True)  # a killed container left it
+        await web.UnixSite(runner, str(self.socket)).start()
+        return 0
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if not hmac.compare_digest(_key_of(request.headers), self.key.encode()):
