@@ -56,7 +56,7 @@ def collect(
         GitError: The bundle is broken.
     """
     mirror, work = services.mirror, services.settings.work
-    made = tree.deliver(f"refs/muster/tasks/{tree.folder.name}")
+    made = tree.deliver(f"refs/muster/tasks/{tree.folder.name}", parents)
     commit = _as_one(services, made, message, parents)
     if commit != made:
         tree.git("reset", "--quiet", "--soft", commit)
@@ -78,16 +78,16 @@ def collect(
 
 def _as_one(services: Services, made: str, message: str, parents: Sequence[str]) -> str:
     """Return a commit with the content of another one; that one itself if it is as it should be."""
-    mirror, user = services.mirror, services.user
-    shown = mirror.run("show", "--no-patch", "--format=%T%n%P%n%an%n%cn%n%B", made)
+    mirror, identity = services.mirror, services.identity
+    shown = mirror.run("show", "--no-patch", "--format=%T%n%P%n%an <%ae>%n%cn <%ce>%n%B", made)
     content, ancestors, author, committer, said = shown.split("\n", 4)
-    ours = (author, committer, said.strip()) == (user.login, user.login, message.strip())
-    if ours and ancestors.split() == list(parents):
+    ours = f"{identity.name} <{identity.email}>"
+    is_ours = (author, committer, said.strip()) == (ours, ours, message.strip())
+    if is_ours and ancestors.split() == list(parents):
         return made
     if len(parents) == 1 and content == mirror.run("rev-parse", f"{parents[0]}^{{tree}}").strip():
         return parents[0]
     follows = [word for parent in parents for word in ("-p", parent)]
-    identity = services.identity
     variables = {
         "GIT_AUTHOR_NAME": identity.name,
         "GIT_AUTHOR_EMAIL": identity.email,
@@ -98,14 +98,16 @@ def _as_one(services: Services, made: str, message: str, parents: Sequence[str])
 
 
 def is_protected(path: str, protected: list[str]) -> bool:
-    """Whether a file is, or lies in, a protected path; a plain name is protected in every folder.
+    """Whether a change of a file changes a protected path.
 
-    Case does not count: some file systems do not know it.
+    The file is one, lies in one, or takes the place of a folder with one, as a symlink or a
+    submodule does. A plain name is protected in every folder. Case does not count: some file
+    systems do not know it.
     """
-    folded = path.casefold()
+    changed = path.casefold()
     for entry in (each.casefold().strip("/") for each in protected):
-        if folded == entry or folded.startswith(f"{entry}/"):
+        if changed == entry or changed.startswith(f"{entry}/") or entry.startswith(f"{changed}/"):
             return True
-        if "/" not in entry and entry in folded.split("/"):
+        if "/" not in entry and entry in changed.split("/"):
             return True
     return False

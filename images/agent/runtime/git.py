@@ -7,6 +7,7 @@ jail (`prepare`, `work`).
 
 import base64
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,19 @@ SECONDS = 600
 
 NOBODY = {"GIT_AUTHOR_NAME": "muster", "GIT_AUTHOR_EMAIL": "muster@muster.invalid"}
 
+_HARMLESS = (
+    *("badDate", "badDateOverflow", "badEmail", "badFilemode", "badName", "badTimezone"),
+    *("missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeDate"),
+    *("missingSpaceBeforeEmail", "missingTaggerEntry", "nulInCommit", "zeroPaddedDate"),
+    "zeroPaddedFilemode",
+)
+"""What fsck finds in the history of many projects, made by old or other versions of git."""
+
 _FIXED = {
+    "core.bigFileThreshold": "16m",
     "core.hooksPath": "/dev/null",
     "fetch.fsckObjects": "true",
+    **{f"fetch.fsck.{kind}": "ignore" for kind in _HARMLESS},
     "gc.autoDetach": "false",
     "http.followRedirects": "initial",
     "http.lowSpeedLimit": "1000",
@@ -69,14 +80,26 @@ class Mirror:
         options += ["--prune"] if prune else []
         self.run("fetch", *options, self.url, *refspecs, remote=True)
 
-    def fetch_bundle(self, bundle: Path, ref: str, target: str) -> None:
-        """Take a commit from a bundle file, checked by fsck.
+    def take_bundle(self, bundle: bytes, known: Sequence[str], target: str) -> str:
+        """Take the one commit of a bundle, with its objects checked, and set a ref to it.
+
+        Git 2.39 does not check what it fetches from a bundle, so the pack in it is indexed here.
+
+        Args:
+            bundle: The bundle.
+            known: Commits of the mirror that it builds on.
+            target: The mirror's ref for the commit.
 
         Raises:
-            GitError: The bundle is broken, or lacks a commit that it needs.
+            GitError: The bundle or an object in it is broken, or an object is missing.
         """
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--force")
-        self.run("fetch", *options, str(bundle), f"{ref}:{target}")
+        header, _, pack = bundle.partition(b"\n\n")
+        commit = _bundled_commit(header)
+        self._checked(["index-pack", "--stdin", "--fix-thin", "--strict"], stdin=pack)
+        # All that the commit needs is here; index-pack knows of the bundle's objects alone.
+        self.run("rev-list", "--objects", "--quiet", commit, "--not", *known)
+        self.run("update-ref", target, f"{commit}^{{commit}}")
+        return commit
 
     def push(self, commit: str, ref: str, *, expected: str | None = None) -> None:
         """Set a ref at the forge to a commit, or delete it where `commit` is empty.
@@ -106,9 +129,14 @@ class Mirror:
         return done.stdout.strip() or None
 
     def show(self, revision: str, path: str) -> str | None:
-        """Return a text file of a revision, None if there is none."""
-        done = self._run(["cat-file", "blob", f"{revision}:{path}"])
-        return done.stdout if done.returncode == 0 else None
+        """Return a text file of a revision, None if there is none.
+
+        Symlinks are followed within the revision, not out of it.
+        """
+        found = self.run("cat-file", "--batch", "--follow-symlinks", stdin=f"{revision}:{path}\n")
+        head, _, content = found.partition("\n")
+        _, _, kind = head.partition(" ")
+        return content.removesuffix("\n") if kind.startswith("blob ") else None
 
     def merges(self, one: str, other: str) -> bool:
         """Whether two revisions merge without a conflict."""
@@ -129,7 +157,18 @@ class Mirror:
         Raises:
             GitError: It failed.
         """
-        done = self._run(list(arguments), remote=remote, at=at, stdin=stdin, more=more)
+        return self._checked(list(arguments), remote=remote, at=at, stdin=stdin.encode(), more=more)
+
+    def _checked(
+        self,
+        arguments: Sequence[str],
+        *,
+        remote: bool = False,
+        at: str | None = None,
+        stdin: bytes = b"",
+        more: Mapping[str, str] | None = None,
+    ) -> str:
+        done = self._run(arguments, remote=remote, at=at, stdin=stdin, more=more)
         if done.returncode != 0:
             raise GitError(self._reason(done))
         return done.stdout
@@ -140,7 +179,7 @@ class Mirror:
         *,
         remote: bool = False,
         at: str | None = None,
-        stdin: str = "",
+        stdin: bytes = b"",
         more: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         configuration = dict(_FIXED)
@@ -149,25 +188,35 @@ class Mirror:
             basic = base64.b64encode(f"{user}:{token}".encode()).decode()
             configuration[f"http.{self.url}.extraHeader"] = f"Authorization: Basic {basic}"
         try:
-            return subprocess.run(  # noqa: S603
+            done = subprocess.run(  # noqa: S603
                 ["git", *arguments],  # noqa: S607
                 cwd=at or self.folder,
                 env=environment(configuration) | NOBODY_COMMITS | dict(more or {}),
                 input=stdin,
                 capture_output=True,
-                text=True,
-                errors="replace",
                 timeout=SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             raise GitError(f"git {arguments[0]} took longer than {SECONDS} s") from None
+        output, errors = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+        return subprocess.CompletedProcess(done.args, done.returncode, output, errors)
 
     def _reason(self, done: subprocess.CompletedProcess[str]) -> str:
         rejected = [line for line in done.stdout.splitlines() if line.startswith("!")]
         said = [line for line in done.stderr.splitlines() if line.strip()]
         useful = [line for line in said if line.startswith(("fatal:", "error:", "remote: "))]
         return " ".join([*rejected[:1], *(useful or said)[:2]]) or f"exit code {done.returncode}"
+
+
+def _bundled_commit(header: bytes) -> str:
+    """Return the commit of a bundle's header (gitformat-bundle(5))."""
+    first, *lines = header.decode(errors="replace").split("\n")
+    refs = [line for line in lines if not line.startswith(("-", "@"))]
+    found = re.fullmatch(r"([0-9a-f]{40}|[0-9a-f]{64}) refs/\S+", refs[0]) if refs else None
+    if not first.startswith("# v") or found is None or len(refs) != 1:
+        raise GitError("the tree's bundle is not valid")
+    return found[1]
 
 
 NOBODY_COMMITS = {

@@ -142,7 +142,7 @@ def run(
     errors = tree.folder / "claude.log"
     with errors.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603
-            tree.jail((gateway.port,)).command([str(CLAUDE), *_arguments(order)]),
+            tree.jail().command([str(CLAUDE), *_arguments(order)]),
             cwd=tree.path,
             env=_environment(order, tree, gateway),
             stdin=subprocess.PIPE,
@@ -161,7 +161,7 @@ def run(
                 processes.wait(process, LAST_SECONDS, lambda: False)
             else:
                 processes.terminate(process, ENDING_SECONDS)
-            processes.kill_descendants(0.0)
+            tree.settle()
             transcript.close()
     seconds = time.monotonic() - began
     kind, message = _judge(reason, result, process.returncode, gateway)
@@ -202,7 +202,9 @@ def _environment(order: Order, tree: Tree, gateway: Gateway) -> dict[str, str]:
         **tree.environment(),
         **_SWITCHES,
         "ANTHROPIC_API_KEY": gateway.key,
-        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{gateway.port}",
+        # The socket is where requests go; the address is never looked up.
+        "ANTHROPIC_BASE_URL": "http://gateway.invalid",
+        "ANTHROPIC_UNIX_SOCKET": str(gateway.socket),
         "CLAUDE_CODE_TMPDIR": str(tree.folder / "tmp"),
         "CLAUDE_CONFIG_DIR": str(tree.folder / "claude"),
         **order.variables,

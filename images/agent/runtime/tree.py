@@ -4,30 +4,32 @@
                    home     HOME
                    claude   Claude Code's configuration and transcripts
                    tmp      temporary files
-                   out      what leaves the tree: the bundle
+                   gateway  the gateway's socket while there is a session
                    system.md  for the system prompt; read-only in the jail
                    task.json  the runtime's own, outside the jail's reach
 
 Everything that reads the tree runs in the jail: git filters, hooks and configuration that a model
-left there can do no more than the model could.
+left there can do no more than the model could. A change leaves it as a bundle, through a pipe.
 """
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime import processes
+from runtime import modes, output, processes
 from runtime.git import Mirror
 from runtime.jail import Jail
+from runtime.output import Command
 
-WRITABLE = ("tree", "home", "claude", "tmp", "out")
+WRITABLE = ("tree", "home", "claude", "tmp")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 GIT_SECONDS = 300
+GIT_OUTPUT = 4 << 20
+"""Bytes that git may print."""
+
 OUTPUT = 20_000
 """Characters of a command's output that are kept: its end."""
 
@@ -71,6 +73,7 @@ class Tree:
         self.folder = folder
         self.path = folder / "tree"
         self.system = folder / "system.md"
+        self.socket = folder / "gateway"
         self._mirror = mirror
         self._identity = identity
         self._off = sandbox_off
@@ -109,25 +112,41 @@ class Tree:
         self.note(branch=branch, base=commit)
 
     def remove(self) -> None:
-        """Remove the folder, if it exists."""
-        if self.folder.exists():
-            # A model may have taken away its own rights to folders.
-            for root, folders, _ in os.walk(self.folder):
-                for name in folders:
-                    path = Path(root, name)
-                    if not path.is_symlink():
-                        path.chmod(0o700)
-            shutil.rmtree(self.folder)
+        """Remove the folder, if it exists.
 
-    def jail(
-        self, ports: Sequence[int] | None = (), writable: Sequence[Path] | None = None
-    ) -> Jail:
-        """Return the jail of this task; without ports there is no network, None opens it."""
-        lent = (self._mirror.folder, self.system)
+        Raises:
+            TreeError: Something of it cannot be removed.
+        """
+        remove = ["rm", "-rf", "--one-file-system", "--", str(self.folder)]
+        if _succeeds(remove):
+            return
+        # A model may have taken away its own rights to folders.
+        _succeeds(["chmod", "-R", "u+rwX", "--", str(self.folder)])
+        if not _succeeds(remove):
+            raise TreeError(f"cannot remove {self.folder}")
+
+    def settle(self) -> None:
+        """End what a session or a command left behind.
+
+        Processes are killed. Pipes and sockets are removed: git would wait for a pipe's writer.
+        """
+        processes.kill_descendants(0.0)
+        self._restore()
+        folders = [str(self.folder / name) for name in WRITABLE]
+        _succeeds(["find", *folders, "(", "-type", "p", "-o", "-type", "s", ")", "-delete"])
+
+    def _restore(self) -> None:
+        """Take back the rights to the task's folders: Landlock lets a model change their modes."""
+        for path in (self.folder, *(self.folder / name for name in WRITABLE)):
+            modes.restore_one(path)
+
+    def jail(self, *, network: bool = False, writable: Sequence[Path] | None = None) -> Jail:
+        """Return the jail of this task."""
+        lent = (self._mirror.folder, self.system, self.socket)
         return Jail(
             readable=tuple(path for path in lent if path.exists()),
             writable=tuple(writable or (self.folder / name for name in WRITABLE)),
-            ports=None if ports is None else tuple(ports),
+            ports=None if network else (),
             off=self._off,
         )
 
@@ -164,28 +183,33 @@ class Tree:
         return True
 
     def _git(self, where: Path, *arguments: str, writable: Sequence[Path] | None = None) -> str:
-        jail = self.jail(writable=writable)
+        done = self._git_bytes(where, *arguments, limit=GIT_OUTPUT, writable=writable)
+        return done.decode(errors="replace")
+
+    def _git_bytes(
+        self, where: Path, *arguments: str, limit: int, writable: Sequence[Path] | None = None
+    ) -> bytes:
+        self._restore()
         # Options that a model's .git/config cannot override, so that git starts nothing of it.
         safe = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
-        command = jail.command(["git", *safe, *arguments])
         try:
-            done = subprocess.run(  # noqa: S603
-                command,
-                cwd=where,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=GIT_SECONDS,
-                check=False,
+            command = Command(
+                self.jail(writable=writable).command(["git", *safe, *arguments]),
+                where,
+                # Nor does it read the configuration in the HOME that a model writes to.
+                self.environment() | {"GIT_CONFIG_GLOBAL": "/dev/null"},
             )
-        except subprocess.TimeoutExpired:
-            raise TreeError(f"git {arguments[0]} took longer than {GIT_SECONDS} s") from None
-        if done.returncode != 0:
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            raise TreeError(f"git {arguments[0]}: {(said or ['failed'])[-1]}")
-        return done.stdout
+            done = output.run(command, GIT_SECONDS, limit)
+        except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
+            raise TreeError(f"git {arguments[0]}: {error.strerror}") from None
+        if done.code is None:
+            raise TreeError(f"git {arguments[0]} took longer than {GIT_SECONDS} s")
+        if done.code != 0:
+            said = done.errors.decode(errors="replace").splitlines()
+            raise TreeError(f"git {arguments[0]}: {_last(said) or 'failed'}")
+        if done.is_cut:
+            raise TreeError(f"git {arguments[0]} printed more than {limit >> 20} MiB")
+        return done.output
 
     def run(
         self,
@@ -205,25 +229,15 @@ class Tree:
             more: More variables.
             stopped: Whether to end it early.
         """
-        jail = self.jail(None if network else ())
-        log = self.folder / "command.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603
-                jail.command(["sh", "-c", command]),
-                cwd=self.path,
-                env=self.environment() | dict(more or {}),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            code = processes.wait(process, seconds, stopped)
-            processes.kill_descendants(1.0)
-            process.poll()
-        with log.open("rb") as written:
-            written.seek(max(0, log.stat().st_size - OUTPUT * 2))
-            text = written.read().decode(errors="replace")
-        return Result(code, text[-OUTPUT:])
+        self._restore()
+        shell = Command(
+            self.jail(network=network).command(["sh", "-c", command]),
+            self.path,
+            self.environment() | dict(more or {}),
+        )
+        done = output.run(shell, seconds, OUTPUT * 4, together=True, stopped=stopped)
+        self.settle()
+        return Result(done.code, done.errors.decode(errors="replace")[-OUTPUT:])
 
     def commit(self, message: str) -> bool:
         """Commit what is not committed yet; return whether there was anything."""
@@ -238,11 +252,12 @@ class Tree:
         """Return the commit that the tree is at."""
         return self.git("rev-parse", "HEAD").strip()
 
-    def deliver(self, target: str) -> str:
+    def deliver(self, target: str, known: Sequence[str] = ()) -> str:
         """Take the tree's commits into the mirror, as a bundle that is checked by fsck.
 
         Args:
             target: The mirror's ref that they get.
+            known: Commits that the mirror has, besides the one that the tree began with.
 
         Returns:
             The commit.
@@ -251,19 +266,35 @@ class Tree:
             TreeError: The change is too large, or git failed in the jail.
             GitError: The bundle is broken.
         """
-        bundle = self.folder / "out" / "change.bundle"
-        bundle.unlink(missing_ok=True)
-        base = str(self.notes["base"])
+        known = [str(self.notes["base"]), *known]
+        head = self.head()
+        if head in known:
+            self._mirror.run("update-ref", target, head)
+            return head
         self.git("update-ref", "refs/heads/muster-deliver", "HEAD")
-        self.git(
-            "bundle", "create", "--quiet", str(bundle), "refs/heads/muster-deliver", f"^{base}"
-        )
-        if bundle.is_symlink() or not bundle.is_file():
-            raise TreeError("the tree's bundle is not a file")
-        if bundle.stat().st_size > BUNDLE_LIMIT:
-            raise TreeError(f"the change is larger than {BUNDLE_LIMIT >> 20} MiB")
-        self._mirror.fetch_bundle(bundle, "refs/heads/muster-deliver", target)
-        commit = self._mirror.resolve(target)
-        if commit is None:
-            raise TreeError("the tree's bundle holds no commit")
-        return commit
+        create = ("bundle", "create", "--quiet", "-", "refs/heads/muster-deliver")
+        others = [f"^{commit}" for commit in known]
+        try:
+            bundle = self._git_bytes(self.path, *create, *others, limit=BUNDLE_LIMIT)
+        except TreeError as error:
+            if "printed more" in str(error):
+                raise TreeError(f"the change is larger than {BUNDLE_LIMIT >> 20} MiB") from None
+            raise
+        return self._mirror.take_bundle(bundle, known, target)
+
+
+def _succeeds(command: Sequence[str]) -> bool:
+    """Run a program of the system on a task's folder; return whether it succeeded."""
+    done = subprocess.run(  # noqa: S603
+        command,
+        env={"PATH": PATH},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def _last(lines: Sequence[str]) -> str | None:
+    return next((line for line in reversed(lines) if line.strip()), None)

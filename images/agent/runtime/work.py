@@ -189,7 +189,7 @@ class Conversation:
             key=settings.api_key.read,
             anthropic=settings.endpoint_url is None,
         )
-        return Gateway(upstream, tokens=self.budget.tokens_left)
+        return Gateway(upstream, tokens=self.budget.tokens_left, socket=self.tree.socket)
 
     def _interruption(self) -> str | None:
         return "stopped" if self.services.stopped.is_set() else self.interrupted()
