@@ -24,7 +24,7 @@ from muster.forge import (
     User,
     WorkForge,
 )
-from runtime import jail, processes, request, settings, state, work
+from runtime import jail, modes, processes, request, settings, state, work
 from runtime.claim import Claims
 from runtime.failures import SHORTEST_SECRET
 from runtime.formula import FormulaError
@@ -35,11 +35,16 @@ from runtime.settings import CredentialError, Settings
 from runtime.tree import TreeError
 
 REPOS = Path("/home/agent/repos")
+TASKS = REPOS / "tasks"
 ENDPOINTS = Path("/run/muster/endpoints")
 LEAST_FREE = 200 << 20
 """Bytes that the volumes must have free before a task begins."""
 
 DISK_FULL = "no space left for the task: free some on the volumes' disk"
+SANDBOX_OFF = (
+    'The sandbox is off (sandbox = "off" in the roster): sessions can read this agent\'s '
+    "credentials and reach the network."
+)
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 PATIENCE = 10.0
@@ -77,6 +82,8 @@ class Loop:
         threading.Thread(
             target=self._reporter.beat, args=(self._stopped,), daemon=True, name="heartbeat"
         ).start()
+        if self._config.work.sandbox == "off":
+            self._reporter.say("warning", SANDBOX_OFF)
         try:
             while not self._stopped.is_set():
                 if not self._cycle():
@@ -102,9 +109,7 @@ class Loop:
             self._services = None  # made again, the repository is looked at again
             self._failed("forge", "repository", str(error))
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            self._failed("disk", "disk", DISK_FULL)
+            self._failed("disk", "disk", _disk_reason(error))
         else:
             return found
         return False
@@ -160,6 +165,7 @@ class Loop:
 
     def _failed(self, waiting_for: str, part: str, message: str) -> None:
         self._failures += 1
+        _restore(self._config)
         text = self._reporter.redacted(message)
         self._reporter.enter(
             "waiting", text, waiting_for=waiting_for, result="failed", error={part: text}
@@ -209,7 +215,7 @@ class Loop:
 
     def _mirror(self, user: User) -> Mirror:
         config = self._config
-        folder = REPOS / f"{config.repo.replace('/', '+')}.git"
+        folder = _mirror_folder(config)
         url = f"{config.forge_url}/{config.repo}.git"
         folder.mkdir(parents=True, exist_ok=True)
         return Mirror(folder, url, lambda: (user.login, config.forge_token.read()))
@@ -245,6 +251,27 @@ def _forge_reason(error: ForgeError | GitError) -> str:
     return str(error)
 
 
+def _disk_reason(error: OSError) -> str:
+    """Return why the volumes cannot be used; raise the error again if it is another one."""
+    if isinstance(error, PermissionError):
+        return f"cannot use {error.filename}: trying again"
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        raise error
+    return DISK_FULL
+
+
+def _restore(config: Settings) -> None:
+    """Undo what a session may have done to the modes of the agent's own files."""
+    credentials = (each.file for each in (config.forge_token, config.api_key) if each.file)
+    for folder in (REPOS, TASKS):
+        modes.restore_one(folder)
+    modes.restore(state.DATA, _mirror_folder(config), ENDPOINTS, *credentials)
+
+
+def _mirror_folder(config: Settings) -> Path:
+    return REPOS / f"{config.repo.replace('/', '+')}.git"
+
+
 def _secrets(config: Settings) -> Iterator[str]:
     for credential in (config.forge_token, config.api_key):
         try:
@@ -259,6 +286,7 @@ def main() -> int:
     """Run the loop until a signal ends it."""
     try:
         config = settings.load(os.environ)
+        _restore(config)
         reporter = state.Reporter(
             config.agent, state.DATA, lambda: _secrets(config), lambda line: print(line, flush=True)
         )

@@ -42,11 +42,13 @@ class Credential:
     @property
     def is_given(self) -> bool:
         """Whether the environment names this credential at all."""
-        return bool(self._path or self.environment.get(self.name))
+        return bool(self.file or self.environment.get(self.name))
 
     @property
-    def _path(self) -> str | None:
-        return self.environment.get(f"{self.name}_FILE")
+    def file(self) -> Path | None:
+        """The secret's file, None if a variable holds it."""
+        path = self.environment.get(f"{self.name}_FILE")
+        return Path(path) if path else None
 
     def read(self) -> str:
         """Return the secret as it is now: a file may be replaced while the agent runs.
@@ -55,9 +57,7 @@ class Credential:
             CredentialError: The file cannot be read, or its content is not a token.
         """
         try:
-            text = (
-                Path(self._path).read_text("utf-8") if self._path else self.environment[self.name]
-            )
+            text = self.file.read_text("utf-8") if self.file else self.environment[self.name]
         except OSError as error:
             raise CredentialError(f"cannot read {self.name}_FILE: {error.strerror}") from None
         except UnicodeDecodeError:

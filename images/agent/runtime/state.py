@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runtime import modes
+from runtime.prompt import one_line
+
 DATA = Path("/home/agent/data")
 FILE = "state.json"
 TODAY = "today.json"
@@ -34,6 +37,10 @@ class Task:
     number: int
     title: str
     url: str
+
+    def __post_init__(self) -> None:
+        """Keep a title from acting on the terminal that shows it."""
+        self.title = one_line(self.title)
 
 
 @dataclass
@@ -205,5 +212,9 @@ def read(folder: Path) -> dict[str, Any]:
 
 def _replace(path: Path, text: str) -> None:
     draft = path.with_suffix(".tmp")
-    draft.write_text(text, "utf-8")
+    try:
+        draft.write_text(text, "utf-8")
+    except PermissionError:
+        modes.restore(path.parent)
+        draft.write_text(text, "utf-8")
     draft.replace(path)
