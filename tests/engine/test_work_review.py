@@ -78,7 +78,7 @@ def test_a_review_leads_to_an_updated_pull_request(crew: Crew) -> None:
     assert "@keeper" not in placed.body
     [prompt] = prompts(crew, REQUEST)
     assert prompt.index("First the scope") < prompt.index("Then whether it is correct")
-    assert prompt.index(f"issue #{issue.number}") < prompt.index(f"pull request #{first.number}:")
+    assert prompt.index(f"issue #{issue.number}") < prompt.index(f"pull request #{first.number}\\n")
 
     # The author's agent resumes its session; the reviewer has nothing to add and approves.
     crew.plays((REQUEST, [verdict("approve")]), hello)

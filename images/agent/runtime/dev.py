@@ -12,7 +12,7 @@ from runtime.claim import ATTEMPTS, Claim
 from runtime.formula import Formula
 from runtime.git import GitError
 from runtime.hold import EDITED, TAKEN_OVER, Hold, LostError
-from runtime.prompt import answer, looks_like_a_tool_call, quoted, visible
+from runtime.prompt import answer, looks_like_a_tool_call, one_line, quoted, titled
 from runtime.services import MINUTE, Services, StoppedError
 from runtime.session import Outcome
 from runtime.state import Task
@@ -137,7 +137,7 @@ class Development:
             raise FailedError("the agent ended in the middle of each attempt")
         services.reporter.enter(
             "preparing",
-            f'Took #{issue.number} "{visible(issue.title)}".',
+            f'Took #{issue.number} "{one_line(issue.title)}".',
             task=Task("issue", issue.number, issue.title, issue.html_url),
         )
         self._comment(f"**{services.settings.agent}** works on this.")
@@ -268,7 +268,9 @@ class Development:
         services.mirror.push(change.commit, ref, expected=self._pushed)
         pull = services.forge.open_pull(
             report.title_line(issue.title),
-            report.pull_body(issue.number, notes["summary"], change.summary, checks, effort),
+            services.reporter.redacted(
+                report.pull_body(issue.number, notes["summary"], change.summary, checks, effort)
+            ),
             head=branch,
             base=settings.primary_branch,
             draft=not all(each.passed for each in checks),
@@ -345,7 +347,7 @@ class Development:
     def _quoted_issue(self) -> str:
         issue, services = self._hold.issue, self._services
         self._hold.edited = False  # this is its text as it is now
-        texts = [(f"issue #{issue.number}: {visible(issue.title)}", issue.body)]
+        texts = [(f"issue #{issue.number}", titled(issue.title, issue.body))]
         texts += [
             (f"comment by {each.author}", each.body)
             for each in services.forge.comments(issue.number)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from muster.forge import Pull, Review, ReviewComment
 from runtime import report
 from runtime.claim import Claim
-from runtime.prompt import quoted
+from runtime.prompt import one_line, quoted, visible
 from runtime.services import MINUTE, Services
 
 RED = {"failure", "error"}
@@ -67,7 +67,13 @@ class Feedback:
 
     def prompt(self) -> str:
         """Return it for the model, quoted."""
-        return quoted((f"{each.author} {each.place}".strip(), each.text) for each in self.remarks)
+        return quoted(
+            (
+                each.author,
+                f"{one_line(each.place)}\n\n{visible(each.text)}" if each.place else each.text,
+            )
+            for each in self.remarks
+        )
 
     def added_to(self, seen: str | None) -> str:
         """Return what the claim remembers once this is answered."""

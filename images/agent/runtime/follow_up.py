@@ -8,7 +8,7 @@ from runtime.dev import REPAIR, FailedError, GivenBackError, branch_of, label
 from runtime.feedback import Feedback
 from runtime.git import PushRejectedError
 from runtime.hold import Hold, LostError
-from runtime.prompt import quoted, visible
+from runtime.prompt import quoted, titled
 from runtime.services import MINUTE, Services, StoppedError
 from runtime.session import Outcome
 from runtime.state import Task
@@ -25,11 +25,11 @@ If a remark needs no change, say why. Answer with a short summary of what you ch
 """
 CONFLICT = """\
 The primary branch has changed, and merging it into your branch conflicts. The conflicts are marked
-in these files: {files}. Edit them so that both changes are kept, and remove all conflict markers.
+in the files below. Edit them so that both changes are kept, and remove all conflict markers.
 """
 MARKERS = """\
-Conflict markers (<<<<<<<, =======, >>>>>>>) are still in one of these files: {files}. Edit them so
-that both changes are kept and no marker is left, then answer with the summary.
+Conflict markers (<<<<<<<, =======, >>>>>>>) are still in one of the files below. Edit them so that
+both changes are kept and no marker is left, then answer with the summary.
 """
 _MARKERS = "^(<{7}|>{7})( |$)"
 
@@ -151,7 +151,7 @@ class FollowUp:
         """Have the model answer the feedback; return its summary."""
         outcome = self._settled(self._prompt(conflicts), f"Following up on #{self._pull.number}.")
         if conflicts and self._has_markers(conflicts):
-            text = MARKERS.format(files=", ".join(conflicts))
+            text = f"{MARKERS}\n{quoted([('files', chr(10).join(conflicts))])}"
             outcome = self._settled(text, f"Asking again about #{self._pull.number}.")
             if self._has_markers(conflicts):
                 raise FailedError(
@@ -168,9 +168,10 @@ class FollowUp:
         issue = self._hold.issue
         parts = [PROMPT.format(pull=self._pull.number, issue=issue.number)]
         if conflicts:
-            parts.append(CONFLICT.format(files=", ".join(conflicts)))
+            parts += [CONFLICT, quoted([("files with conflicts", "\n".join(conflicts))])]
         if not self._talk.is_kept:
-            parts.append(quoted([(f"issue #{issue.number}: {visible(issue.title)}", issue.body)]))
+            text = titled(issue.title, issue.body)
+            parts.append(quoted([(f"issue #{issue.number}", text)]))
         if self._wanted.remarks:
             parts.append(self._wanted.prompt())
         return "\n\n".join(parts)
@@ -183,7 +184,7 @@ class FollowUp:
         if resumed and outcome.kind in {"crashed", "context"}:
             talk.session = None
             issue = self._hold.issue
-            whole = quoted([(f"issue #{issue.number}: {visible(issue.title)}", issue.body)])
+            whole = quoted([(f"issue #{issue.number}", titled(issue.title, issue.body))])
             outcome = talk.say(f"{text}\n\n{whole}", message)
         if outcome.kind in {"cancelled", "endpoint"}:
             raise GivenBackError(outcome.message)

@@ -8,7 +8,7 @@ from runtime import report
 from runtime.feedback import VERDICT
 from runtime.formula import Formula
 from runtime.git import GitError
-from runtime.prompt import answer, quoted, visible
+from runtime.prompt import answer, one_line, quoted, titled, visible
 from runtime.services import Services
 from runtime.session import Outcome
 from runtime.state import Task
@@ -71,7 +71,7 @@ def run(services: Services, formula: Formula, pull: Pull) -> bool:
     name = f"#{pull.number}"
     services.reporter.enter(
         "preparing",
-        f'Reviewing {name} "{visible(pull.title)}".',
+        f'Reviewing {name} "{one_line(pull.title)}".',
         task=Task("pull", pull.number, pull.title, pull.html_url),
         pull=pull.number,
     )
@@ -142,22 +142,22 @@ def _write(services: Services, pull: Pull, verdict: dict[str, Any], base: str) -
         event = "COMMENT"
     options = ("--unified=3", "--no-renames", "--no-textconv", "--no-ext-diff", "--no-color")
     lines = shown_lines(services.mirror.run("diff", *options, base, pull.head_sha))
+    redacted = services.reporter.redacted  # last: removing hidden characters may complete a secret
     placed, others = [], []
     for path, line, body in _comments(verdict):
-        text = services.reporter.redacted(body)
         if line in lines.get(path, set()):
-            placed.append((path, line, report.neutral(text)))
+            placed.append((path, line, redacted(report.neutral(body))))
         else:  # a forge accepts a place that does not exist, and shows the comment nowhere
             place = f"{path}:{line}" if line else path
-            others.append(report.quoted(f"{place}: {text}" if place else text))
+            others.append(report.quoted(f"{place}: {body}" if place else body))
     words = kind.replace("_", " ")
     parts = [
         f"{VERDICT}{kind} -->",
         f"**{services.settings.agent}** reviewed {pull.head_sha[:10]}: {words}.",
-        report.quoted(services.reporter.redacted(str(verdict.get("summary") or ""))),
+        report.quoted(str(verdict.get("summary") or "")),
         *others,
     ]
-    body = "\n\n".join(part for part in parts if part)
+    body = redacted("\n\n".join(part for part in parts if part))
     services.forge.review(pull.number, event, body, commit_id=pull.head_sha, comments=placed)
     count = len(placed) + len(others)
     return f"{words}, {count} comment{'' if count == 1 else 's'}"
@@ -225,7 +225,7 @@ def _changed(services: Services, pull: Pull) -> str | None:
 
 def _quoted(services: Services, pull: Pull) -> str:
     """Return the scope, the pull request's text, and what this bot said of earlier commits."""
-    texts = [(f"pull request #{pull.number}: {visible(pull.title)}", pull.body)]
+    texts = [(f"pull request #{pull.number}", titled(pull.title, pull.body))]
     number = _closed_issue(pull.body)
     if number is not None:
         try:
@@ -233,7 +233,7 @@ def _quoted(services: Services, pull: Pull) -> str:
         except NotFoundError:
             pass
         else:
-            texts.insert(0, (f"issue #{number}: {visible(issue.title)}", issue.body))
+            texts.insert(0, (f"issue #{number}", titled(issue.title, issue.body)))
     me = services.user.login.lower()
     for review in services.forge.reviews(pull.number):
         if review.author.lower() == me and review.state in EVENTS.values():

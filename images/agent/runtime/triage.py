@@ -9,7 +9,7 @@ from muster.forge import Issue
 from runtime import report
 from runtime.dev import label
 from runtime.formula import Formula
-from runtime.prompt import answer, quoted, visible
+from runtime.prompt import answer, one_line, quoted, titled, visible
 from runtime.services import Services
 from runtime.session import Outcome
 from runtime.state import Task
@@ -36,7 +36,7 @@ def triage(services: Services, formula: Formula, issue: Issue) -> None:
     task = Task("issue", issue.number, issue.title, issue.html_url)
     services.reporter.enter("preparing", f"Triaging {name}.", task=task)
     others = [each for each in _open_issues(services) if each.number != issue.number]
-    texts = [(f"issue {name}: {visible(issue.title)}", issue.body), _listed(others)]
+    texts = [(f"issue {name}", titled(issue.title, issue.body)), _listed(others)]
     outcome, said = _ask(services, formula, f"triage-{issue.number}", quoted(texts))
     if outcome.kind in LATER:
         services.reporter.finish(name, f"not triaged: {outcome.message}")
@@ -46,7 +46,7 @@ def triage(services: Services, formula: Formula, issue: Issue) -> None:
         services.reporter.finish(name, "not triaged: a person did so meanwhile")
         return
     labels = _labels(services, said)
-    words = report.quoted(services.reporter.redacted(str(said.get("comment") or "")))
+    words = services.reporter.redacted(report.quoted(str(said.get("comment") or "")))
     if not said:
         words = f"A person has to decide: {services.settings.agent} could not triage this issue."
     twin = said.get("duplicate_of")
@@ -92,11 +92,11 @@ def propose(services: Services, formula: Formula) -> None:
     if not (isinstance(title, str) and visible(title) and isinstance(body, str)):
         services.reporter.finish(formula.role, "nothing to propose")
         return
-    line = report.neutral(" ".join(services.reporter.redacted(title).split()), TITLE_LENGTH)
+    line = services.reporter.redacted(report.neutral(one_line(title), TITLE_LENGTH))
     if twin := next((each for each in present if each.title.lower() == line.lower()), None):
         services.reporter.finish(formula.role, f"nothing to propose: #{twin.number} is open")
         return
-    text = report.neutral(services.reporter.redacted(body), BODY_LENGTH)
+    text = services.reporter.redacted(report.neutral(body, BODY_LENGTH))
     signed = f"{text}\n\nProposed by **{services.settings.agent}** ({formula.role})."
     filed = services.forge.create_issue(line, signed, [])
     services.reporter.finish(formula.role, f"proposed #{filed.number}")
@@ -148,4 +148,4 @@ def _open_issues(services: Services) -> list[Issue]:
 
 
 def _listed(issues: list[Issue]) -> tuple[str, str]:
-    return "open issues", "\n".join(f"#{each.number} {visible(each.title)}" for each in issues)
+    return "open issues", "\n".join(f"#{each.number} {one_line(each.title)}" for each in issues)
