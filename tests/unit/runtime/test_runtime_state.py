@@ -187,7 +187,7 @@ def test_a_reader_never_sees_a_part_of_the_state(tmp_path: Path) -> None:
             log.reporter.enter("working", "On it.", error={"text": "x" * (number * 97 % 20_000)})
         ended.set()
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     read = 0
     while not ended.is_set():
@@ -206,7 +206,7 @@ def test_a_heartbeat_renews_the_file_without_a_line(
     log.reporter.enter("working", "Working on #12.")
     before = state.read(tmp_path)
     stopped = threading.Event()
-    heart = threading.Thread(target=log.reporter.beat, args=(stopped,))
+    heart = threading.Thread(target=log.reporter.beat, args=(stopped,), daemon=True)
 
     heart.start()
     wait_for(lambda: bool(state.read(tmp_path)["time"] > before["time"]))
