@@ -181,6 +181,15 @@ class IssueTracker(WorkForge):
         old = self.issues[number]
         self.issues[number] = replace(old, labels=old.labels | {*names})
 
+    def remove_label(self, number: int, name: str) -> None:
+        old = self.issues[number]
+        self.issues[number] = replace(old, labels=old.labels - {name})
+
+    def unassign(self, number: int, user: str) -> None:
+        old = self.issues[number]
+        kept = tuple(name for name in old.assignees if name.lower() != user.lower())
+        self.issues[number] = replace(old, assignees=kept)
+
     def pulls(self) -> list[Pull]:
         self._answers("pulls")
         return [each for each in self.pull_requests.values() if each.state == "open"]

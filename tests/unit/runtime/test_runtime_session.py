@@ -1,14 +1,18 @@
 """Sessions: how one ended, by what Claude Code's last line, its exit code and the gateway say."""
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
+from issue_tracker import IssueTracker
+from runtime import session
 from runtime.failures import Failure
 from runtime.gateway import Gateway, Upstream
-from runtime.session import TRANSCRIPTS, Transcript, _judge, _result
-from workshop import KEY, TOKEN
+from runtime.session import TRANSCRIPTS, Order, Outcome, Transcript, _judge, _result
+from runtime.tree import Tree
+from workshop import KEY, TOKEN, bare, services
 
 GOOD = {"type": "result", "subtype": "success", "is_error": False, "terminal_reason": "completed"}
 BAD = {"type": "result", "subtype": "success", "is_error": True}
@@ -161,3 +165,112 @@ def test_earlier_transcripts_are_kept_but_not_all(tmp_path: Path) -> None:
     assert len(kept) == TRANSCRIPTS
     assert (tmp_path / kept[-1]).read_text() == "the one before"
     assert (tmp_path / "last.jsonl").read_text() == ""
+
+
+SESSION = "0b210546-ea16-451c-8ad0-2515a8e0a933"
+CLAUDE = """\
+#!/bin/sh
+# Plays Claude Code: it notes how it was called, and prints what the test wants.
+env > "$CLAUDE_CONFIG_DIR/environment"
+printf '%s\\n' "$@" > "$CLAUDE_CONFIG_DIR/arguments"
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    bare(tmp_path / "origin", {"README.md": "hello"})
+    agent = services(tmp_path, IssueTracker())
+    made = agent.tree("issue", 12)
+    made.make("muster/issue-12", agent.fetch_branches())
+    return made
+
+
+def ran(
+    tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    *,
+    seconds: float = 20.0,
+    resume: bool = False,
+) -> Outcome:
+    """Run a session with a program in Claude Code's place."""
+    program = tree.folder / "program"
+    program.write_text(CLAUDE + script)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(session, "CLAUDE", program)
+    order = Order(
+        prompt="Say hello.",
+        system=tree.system,
+        model="qwen",
+        session=SESSION,
+        resume=resume,
+        turns=60,
+        seconds=seconds,
+        variables={"LIMIT": "7"},
+    )
+    transcript = Transcript(tree.folder / "sessions", redacted)
+    with gateway() as reachable:
+        return session.run(order, tree, reachable, transcript, lambda: None)
+
+
+def test_a_session_reads_its_prompt_from_standard_input_and_ends_with_a_result(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = json.dumps(GOOD | {"result": "Done.", "num_turns": 3})
+
+    outcome = ran(tree, monkeypatch, f"cat > prompt; echo hello; echo '{end}'")
+
+    assert (outcome.kind, outcome.text, outcome.turns) == ("done", "Done.", 3)
+    assert (tree.path / "prompt").read_text() == "Say hello."
+    assert (tree.folder / "sessions" / "last.jsonl").read_text() == f"hello\n{end}\n"
+
+
+def test_a_session_gets_the_gateways_key_and_nothing_of_the_agents_environment(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORGE_TOKEN", TOKEN)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+
+    ran(tree, monkeypatch, "exit 1")
+
+    seen = (tree.folder / "claude" / "environment").read_text()
+    assert TOKEN not in seen
+    assert KEY not in seen
+    assert "FORGE_TOKEN" not in seen
+    assert "ANTHROPIC_BASE_URL=http://" in seen
+    assert "LIMIT=7" in seen.splitlines()
+
+
+@pytest.mark.parametrize(("option", "resume"), [("--session-id", False), ("--resume", True)])
+def test_a_session_is_a_new_one_or_goes_on(
+    option: str, tree: Tree, monkeypatch: pytest.MonkeyPatch, *, resume: bool
+) -> None:
+    outcome = ran(tree, monkeypatch, "exit 1", resume=resume)
+
+    arguments = (tree.folder / "claude" / "arguments").read_text().splitlines()
+    assert outcome.session == SESSION
+    assert arguments[arguments.index(SESSION) - 1] == option
+    assert "Say hello." not in arguments
+
+
+def test_a_session_that_crashes_says_what_it_printed_last(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = "[claude-code:unrecognized_model] {}"
+
+    outcome = ran(tree, monkeypatch, f"echo 'no such file' >&2; echo '{noise}' >&2; exit 7")
+
+    assert outcome.kind == "crashed"
+    assert outcome.message == "Claude Code ended with exit code 7: no such file"
+
+
+def test_a_session_that_ignores_its_stop_ends_after_its_time_all_the_same(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ENDING_SECONDS", 0.2)
+    monkeypatch.setattr(session, "LOOK_SECONDS", 0.05)
+
+    outcome = ran(tree, monkeypatch, "trap '' TERM; while :; do sleep 0.05; done", seconds=0.2)
+
+    assert outcome.kind == "minutes"
+    assert outcome.seconds < 10
