@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from operator import index
 
 from runtime.git import GitError, Mirror, PushRejectedError
 
@@ -86,14 +87,14 @@ class Claims:
         """
         self._mirror.fetch(f"+{PREFIX}*:{PREFIX}*", prune=True)
         listed = self._mirror.run(
-            "for-each-ref", "--format=%(refname)%00%(objectname)%00%(contents)%01", PREFIX
+            "for-each-ref", "--format=%(refname)%00%(objectname)%00%(contents)%00", PREFIX
         )
         found = {}
-        for entry in filter(None, (part.strip("\n") for part in listed.split("\x01"))):
-            ref, commit, text = entry.split("\x00")
-            if ref.removeprefix(PREFIX).isdecimal():
-                claim = _read(int(ref.removeprefix(PREFIX)), commit, text)
-                found[claim.number] = claim
+        parts = iter(listed.split("\x00"))  # a message may hold anything else
+        for ref, commit, text in zip(parts, parts, parts, strict=False):
+            number = ref.strip().removeprefix(PREFIX)
+            if number.isdecimal():
+                found[int(number)] = _read(int(number), commit, text)
         return found
 
     def take(
@@ -176,8 +177,8 @@ def _read(number: int, commit: str, text: str) -> Claim:
         said = json.loads(text) | {"number": number, "commit": commit}
         known = {each.name for each in fields(Claim)}
         claim = Claim(**{name: value for name, value in said.items() if name in known})
-        if claim.until is not None:
-            datetime.fromisoformat(claim.until)
+        index(claim.attempt)
+        claim.is_free(datetime.now(UTC))  # fails if its end is not a time with a zone
     except (ValueError, TypeError):
         return Claim(number, "", "failed", 0, since="", until=None, commit=commit)
     return claim

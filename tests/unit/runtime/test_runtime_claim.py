@@ -218,6 +218,26 @@ def test_an_interruption_counts_no_attempt(attempt: int, origin: Path, clock: Cl
     assert taken(one.take(12, old, counts=False)).attempt == max(1, attempt)
 
 
+def test_an_interruption_of_the_third_attempt_is_still_the_third(
+    origin: Path, clock: Clock
+) -> None:
+    one = claims(origin, "one", clock)
+    old = taken(one.update(taken(one.take(12, None)), attempt=3))
+
+    assert taken(one.take(12, old, counts=False)).attempt == 3
+
+
+def test_a_forge_that_refuses_a_claim_is_no_lost_race(origin: Path, clock: Clock) -> None:
+    one = claims(origin, "one", clock)
+    hook = origin / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho archived >&2; exit 1\n")
+    hook.chmod(0o755)
+
+    with pytest.raises(GitError, match="the forge refuses the claim"):
+        one.take(12, None)
+
+
 GOOD = {
     "agent": "one",
     "attempt": 1,
@@ -242,8 +262,12 @@ def put(origin: Path, number: int, message: str) -> None:
         "[]",
         "null",
         "{}",
+        "hello\n\nthere\x01refs/muster/claims/13",
         json.dumps(GOOD | {"until": "soon"}),
         json.dumps(GOOD | {"until": 5}),
+        json.dumps(GOOD | {"until": "2026-11-25T12:00:00"}),
+        json.dumps(GOOD | {"attempt": "many"}),
+        json.dumps(GOOD | {"attempt": None}),
     ],
 )
 def test_a_claim_that_cannot_be_read_is_free_and_can_be_taken(
@@ -257,6 +281,19 @@ def test_a_claim_that_cannot_be_read_is_free_and_can_be_taken(
     assert old.is_free(NOON)
     assert taken(one.take(12, old)).attempt == 1
     assert not one.all()[12].is_free(NOON)
+
+
+def test_a_claim_holds_whatever_another_claim_says(origin: Path, clock: Clock) -> None:
+    put(origin, 12, json.dumps(GOOD))
+    put(origin, 13, "\x01")
+
+    assert not claims(origin, "two", clock).all()[12].is_free(NOON)
+
+
+def test_a_claim_of_a_newer_runtime_holds(origin: Path, clock: Clock) -> None:
+    put(origin, 12, json.dumps(GOOD | {"speed": "high"}))
+
+    assert not claims(origin, "two", clock).all()[12].is_free(NOON)
 
 
 def test_the_ref_says_which_issue_is_claimed_not_the_message(origin: Path, clock: Clock) -> None:
