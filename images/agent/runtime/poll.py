@@ -284,6 +284,8 @@ class Cycle:
             old = claims.get(issue.number)
             if old is not None and not old.is_free(datetime.now(UTC)):
                 continue
+            if old is None and IN_PROGRESS in issue.labels and self._others(issue):
+                continue  # a person, or another program, works on it
             services.reporter.enter("claiming", f"Claiming #{issue.number}.")
             claim = services.claims.take(issue.number, old)
             if claim is not None:
@@ -293,15 +295,16 @@ class Cycle:
         return False
 
     def _is_open_to_us(self, issue: Issue) -> bool:
-        services = self._services
         if {BLOCKED, NEEDS_HUMAN} & {*issue.labels}:
             return False
-        me = services.user.login.lower()
-        others = [name for name in issue.assignees if name.lower() != me]
         if IN_PROGRESS in issue.labels:
             # Its holder may be gone; whether the claim has ended is asked now and then.
             return self._is_time(f"stale #{issue.number}")
-        return not others
+        return not self._others(issue)
+
+    def _others(self, issue: Issue) -> list[str]:
+        me = self._services.user.login.lower()
+        return [name for name in issue.assignees if name.lower() != me]
 
     def _is_time(self, key: str) -> bool:
         asked = False
