@@ -318,7 +318,8 @@ class Development:
             if last
             else "It is tried again."
         )
-        self._comment(f"Attempt {attempt} of {ATTEMPTS} failed: {reason}\n\n{advice}")
+        said = report.neutral(reason)
+        self._comment(f"Attempt {attempt} of {ATTEMPTS} failed: {said}\n\n{advice}")
         self._label(add=[report.BLOCKED] if last else [], remove=[report.IN_PROGRESS])
         self._unassign()
         self._hold.update(state="failed", session=None)
