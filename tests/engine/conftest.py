@@ -1,6 +1,7 @@
 """A real forge, a real engine and real Docker for every test, each with its own names."""
 
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from strict_forge import StrictForge
 from workplace import Workplace
 
 from muster.forge import Administrator, Forge
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as a terminal's programs do, however the tests were started.
+
+    A shell without job control starts a program in the background with SIGINT ignored, and all that
+    the program starts inherits that: a test's Ctrl-C would have no effect.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
