@@ -80,8 +80,7 @@ class WorkBench:
             yield Figure(1, "forge requests per idle cycle", requests / cycles, "calls", mark=2.1)
             worker.container.remove(force=True)
         workers = [crew.hire(f"a{number}", poll_interval=IDLE_POLL) for number in range(MANY)]
-        for each in workers:
-            until(lambda each=each: each.container.health == "healthy", "a healthy agent")
+        until(lambda: all(each.container.health == "healthy" for each in workers), "healthy agents")
         containers = [each.container for each in workers]
         used = {each.name: _processor_seconds(each) for each in containers}
         time.sleep(IDLE_SECONDS)  # this is what is measured
@@ -141,5 +140,6 @@ def _memory(container: Container) -> float:
 
 
 def _stats(container: Container) -> dict[str, Any]:
-    found: dict[str, Any] = container.stats(stream=False)
+    found = container.stats(stream=False)
+    assert isinstance(found, dict)  # noqa: S101 - docker's types say that it may be a stream
     return found
