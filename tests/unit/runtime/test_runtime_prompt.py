@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import unicodedata
 from typing import Any
 
 import pytest
@@ -113,6 +114,17 @@ def test_every_object_survives_every_wrapping() -> None:
 )
 def test_only_what_a_reader_sees_is_shown(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+def test_a_comment_cannot_be_put_together_from_what_is_removed() -> None:
+    chance = random.Random(9)  # noqa: S311 - repeatable
+    pieces = ["<!--", "-->", "<!-", "-", "->", ">", "<", "!", "\u200b", "\u202e", "a", " ", "\n"]
+    for _ in range(3000):
+        text = "".join(chance.choices(pieces, k=chance.randrange(14)))
+        shown = visible(text)
+        assert "<!--" not in shown, repr(text)
+        assert visible(shown) == shown, repr(text)
+        assert not [c for c in shown if unicodedata.category(c) == "Cf"]
 
 
 def test_a_long_text_is_cut() -> None:
