@@ -180,6 +180,16 @@ def test_a_review_of_the_crew_with_comments_on_lines_is_answered(
     assert len(found(agent).remarks) == 2
 
 
+@pytest.mark.parametrize("verdict", ["approve", "none"])
+def test_comments_of_the_crew_that_ask_for_nothing_are_not_answered(
+    verdict: str, agent: Services, tracker: IssueTracker
+) -> None:
+    tracker.reviewed[13] = [review(1, ANN, "COMMENT", f"{VERDICT}{verdict} -->\nAll is well.")]
+    tracker.lines[1] = [line_comment(5, ANN, "Nice.")]
+
+    assert not found(agent)
+
+
 def test_comments_that_are_resolved_or_its_own_are_not_answered(
     agent: Services, tracker: IssueTracker
 ) -> None:
