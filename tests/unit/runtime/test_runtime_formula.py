@@ -46,9 +46,14 @@ def test_a_formula_that_ships_is_valid(role: str, selects: str) -> None:
 
 
 def test_the_repositorys_own_formula_comes_before_the_one_that_ships() -> None:
-    files = repository(muster__formulas__dev_toml=OWN.format("Our way."))
+    files = repository(muster__formulas__dev_toml=OWN.format(" Our way. "))
 
     assert load("dev", None, files).prompt == "Our way."
+
+
+def test_an_empty_file_of_the_repository_is_an_error_and_not_left_out() -> None:
+    with pytest.raises(FormulaError, match="selects must be one of"):
+        load("dev", None, repository(muster__formulas__dev_toml=""))
 
 
 def test_a_role_that_does_not_ship_is_a_file_of_the_repository() -> None:
@@ -73,14 +78,20 @@ def test_the_rosters_name_may_be_one_that_ships() -> None:
 
 
 def test_a_path_is_read_from_the_repository_alone() -> None:
-    files = repository(docs__how_toml=OWN.format("From docs."))
+    files = repository(
+        docs__how_toml=OWN.format("From docs."),
+        docs__plain=OWN.format("Without an ending."),
+        own_toml=OWN.format("From the root."),
+    )
 
+    assert load("dev", "docs/plain", files).prompt == "Without an ending."
+    assert load("dev", "own.toml", files).prompt == "From the root."
     assert load("dev", "docs/how.toml", files).prompt == "From docs."
     with pytest.raises(FormulaError, match=r"add docs/dev\.toml to the primary branch"):
         load("dev", "docs/dev.toml", files)
 
 
-@pytest.mark.parametrize("name", ["../formula", "/etc/passwd", "formulas/dev"])
+@pytest.mark.parametrize("name", ["../formulas/dev", "/etc/passwd", "formulas/dev"])
 def test_a_path_does_not_leave_the_repository(name: str) -> None:
     with pytest.raises(FormulaError):
         load("dev", name, empty)

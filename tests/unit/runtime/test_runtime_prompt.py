@@ -181,7 +181,7 @@ def test_the_system_prompt_names_agent_and_repository_and_passes_instructions_on
         '{"name" : "read"}',
         'Bash(command="ls")',
         "First:\n  Edit(greet.py, old, new)",
-        '[TOOL_CALLS][{"name": "Edit", "arguments": {}}]',
+        '[TOOL_CALLS]Edit[ARGS]{"file_path": "greet.py"}',
         '<|tool_call|>call:Edit{"file_path": "greet.py"}',
         "<|channel|>commentary to=functions.Edit<|message|>{}",
         "<\uff5ctool\u2581calls\u2581begin\uff5c>Edit",
