@@ -26,10 +26,9 @@ def tracker() -> IssueTracker:
 
 
 @pytest.fixture
-def agent(tracker: IssueTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
-    """An agent that asks the forge as often as it is asked."""
-    monkeypatch.setattr(hold, "_LEAST_LOOK", 0.0)
-    return services(tmp_path, tracker, replace(settings(), poll_interval=0))
+def agent(tracker: IssueTracker, tmp_path: Path) -> Services:
+    """An agent that asks the forge when a test has it look, and not by itself."""
+    return services(tmp_path, tracker, replace(settings(), poll_interval=3600))
 
 
 def held(agent: Services, *, requested: bool = False) -> Hold:
