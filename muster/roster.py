@@ -139,7 +139,7 @@ class Agent(ContainerSettings, Budgets):
         default=None,
         description="The formula that the agent follows: a file in the repository's main branch, "
         "or the name of a formula that ships with Muster.",
-        examples=["formulas/dev.md"],
+        examples=["formulas/dev.toml"],
     )
     context_window: int | None = Field(
         default=None,
