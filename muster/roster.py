@@ -191,7 +191,7 @@ class Muster(ContainerSettings):
         default=True,
         description="Keep a fired agent's volumes: they may hold work that is not pushed yet. "
         "Destroying the stack also removes a local forge's volume, with all its repositories, "
-        "where this is false. A change counts after one `pulumi up` with it.",
+        "if this is false. A change counts after one `pulumi up` with it.",
         examples=[False],
     )
     forge_internal_url: UrlInside | None = Field(
