@@ -30,11 +30,11 @@ def test_roles_of_one_agent_take_turns_and_a_broken_one_stops_no_other(crew: Cre
         ),
         ("most useful next step", [answers(title=None, body=None)]),
         (
-            "issue #\\d+: Say good evening",
+            "issue #\\d+:?\\s+Say good evening",
             [answers(labels=["needs-human"], comment="Who would say it?", duplicate_of=None)],
         ),
         (
-            "issue #\\d+: Say good morning",
+            "issue #\\d+:?\\s+Say good morning",
             [
                 answers(
                     labels=["backlog", "priority", "admin"],

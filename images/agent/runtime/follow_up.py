@@ -283,7 +283,7 @@ class FollowUp:
     def _ask_a_person(self, reason: str) -> None:
         """Leave the feedback to a person; the agent goes on with it if the label is removed."""
         services, pull = self._services, self._pull
-        said = report.neutral(services.reporter.redacted(reason))
+        said = services.reporter.redacted(report.neutral(reason))
         services.forge.comment(
             pull.number,
             report.note(

@@ -127,7 +127,7 @@ def _decline(services: Services, pull: Pull, reason: str) -> None:
     """Say at the pull request why there is no review, so that it is not tried again."""
     text = (
         f"**{services.settings.agent}** could not review {pull.head_sha[:10]}: "
-        f"{report.neutral(services.reporter.redacted(reason))}. The next commit is reviewed again."
+        f"{services.reporter.redacted(report.neutral(reason))}. The next commit is reviewed again."
     )
     services.forge.review(
         pull.number, "COMMENT", f"{VERDICT}none -->\n\n{text}", commit_id=pull.head_sha
