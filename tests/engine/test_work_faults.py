@@ -4,6 +4,8 @@ In each case nothing is lost or done twice, no attempt is counted, and the agent
 for.
 """
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -73,6 +75,30 @@ def test_a_forge_that_is_down_loses_no_work_and_does_not_delay_a_stop(crew: Crew
         worker.container.start()
         crew.pull_for(more)
         until(lambda: first_attempt(crew, more), "a claim with a pull request")
+
+
+def test_an_idle_agent_is_cheap_and_sees_a_new_issue_in_its_next_cycle(crew: Crew) -> None:
+    crew.plays(("Say hello", WRITE))
+    with crew.wire() as wire:
+        worker = crew.hire("dev", forge_url=wire.url)
+        until(lambda: is_idle(worker), "an idle agent")
+
+        def cycles() -> int:
+            return int(json.loads(worker.run("cat", "/home/agent/data/state.json")[1])["cycle"])
+
+        first, before = cycles(), len(wire.requests)
+        until(lambda: cycles() > first + 2, "three cycles")
+        assert len(wire.requests) - before <= 2 * (cycles() - first)
+
+        issue = crew.issue("Say hello")
+        began = time.monotonic()
+        until(lambda: crew.keeper.refs("muster/claims"), "a claim")
+        assert time.monotonic() - began < 1 + 2 + 3  # poll_interval, the promise, a busy machine
+        crew.pull_for(issue)
+        until(lambda: is_idle(worker), "an idle agent after a session")
+        stats: Any = worker.container.stats(stream=False)
+        usage = stats["memory_stats"]
+        assert usage["usage"] - usage["stats"].get("total_inactive_file", 0) < 60_000_000
 
 
 def test_a_revoked_token_makes_the_agent_unhealthy_until_it_gets_another(crew: Crew) -> None:

@@ -145,9 +145,15 @@ def test_ten_bots_do_five_issues_once_each(crew: Crew) -> None:
 @pytest.mark.slow
 def test_an_endpoint_with_two_slots_serves_two_sessions_at_a_time(crew: Crew) -> None:
     crew.plays(("Say hello", [{**WRITE[0], "delay": 8}, *WRITE[1:]]), slots=2)
+    issues = []
     for number in range(3):
-        crew.issue(f"Say hello, {number}")
         crew.hire(f"dev{number}", slots=2)
+        issues.append(crew.issue(f"Say hello, {number}"))
+
+    def said() -> str:
+        return str([crew.keeper.comments(each.number) for each in issues])
+
+    until(lambda: "waits for a turn" in said(), "a comment that names the queue")
     until(lambda: len(crew.keeper.pulls()) == 3, "3 pull requests", 120)
     assert crew.endpoint.most_at_once == 2
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from muster.forge import (
@@ -67,15 +67,8 @@ class Loop:
         self._failures = 0
 
     def stop(self) -> None:
-        """End the loop: what runs is ended, what is held is released.
-
-        Call it in a thread of its own, which ends the process if the loop does not end in time.
-        The next container then settles what is still held.
-        """
+        """End the loop soon: what runs is ended, what is held is released."""
         self._stopped.set()
-        time.sleep(LAST_SECONDS)
-        self._reporter.enter("stopped", "Stopped before the forge answered.")
-        os._exit(0)
 
     def run(self) -> None:
         """Go through cycles until the container is stopped."""
@@ -84,6 +77,7 @@ class Loop:
         ).start()
         if self._config.work.sandbox == "off":
             self._reporter.say("warning", SANDBOX_OFF)
+        _clean(REPOS)
         try:
             while not self._stopped.is_set():
                 if not self._cycle():
@@ -296,16 +290,24 @@ def main() -> int:
     except OSError as error:
         return _wrong(f"cannot write {state.DATA}: {error.strerror}")
     loop = Loop(config, reporter)
-    _on_signal(loop.stop)
+    _on_signal(loop, reporter)
     processes.become_subreaper()
     loop.run()
     return 0
 
 
-def _on_signal(stop: Callable[[], None]) -> None:
-    """Call `stop` in a thread once the container is stopped.
+def _clean(repos: Path) -> None:
+    """Remove the locks of a git that was killed with the container before this one."""
+    for mirror in repos.glob("*.git"):
+        for lock in mirror.rglob("*.lock"):
+            lock.unlink()
 
-    A handler would run in the main thread, which may wait for a forge or hold a lock at that time.
+
+def _on_signal(loop: Loop, reporter: state.Reporter) -> None:
+    """Stop the loop on SIGTERM and SIGINT, and end the process if the loop takes too long.
+
+    This is done in a thread: a handler would run in the main thread, which may wait for a forge or
+    hold a lock at that time. What is still held in the end is settled by the next container.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -315,7 +317,10 @@ def _on_signal(stop: Callable[[], None]) -> None:
 
     def wait() -> None:
         os.read(reader, 1)
-        stop()
+        loop.stop()
+        time.sleep(LAST_SECONDS)
+        reporter.enter("stopped", "Stopped while waiting for an answer.")
+        os._exit(0)
 
     threading.Thread(target=wait, daemon=True, name="stop").start()
 

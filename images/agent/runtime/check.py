@@ -7,6 +7,7 @@ from typing import Any
 
 from runtime.report import Checked
 from runtime.services import Services
+from runtime.state import now
 from runtime.tree import Tree
 
 FILE = ".muster/work.toml"
@@ -69,7 +70,7 @@ def run(
     """Run every check in the jail; results are exit codes, never a model's words."""
     results = []
     for command in wanted.check:
-        services.reporter.say("state", f"Checking: {command}", state="checking")
+        services.reporter.say("state", f"Checking: {command}", state="checking", since=now())
         done = tree.run(command, SECONDS, stopped=stopped)
         results.append(Checked(command, done.code, services.reporter.redacted(done.output)))
     return results

@@ -10,7 +10,7 @@ from muster.forge import ForgeError, Issue, NotFoundError, Pull
 from runtime import check, deliver, report
 from runtime.claim import ATTEMPTS, Claim
 from runtime.formula import Formula
-from runtime.git import GitError
+from runtime.git import GitError, PushRejectedError
 from runtime.hold import EDITED, TAKEN_OVER, Hold, LostError
 from runtime.prompt import answer, looks_like_a_tool_call, one_line, quoted, titled
 from runtime.services import MINUTE, Services, StoppedError
@@ -39,6 +39,9 @@ Exit code: {code}
 INTERRUPTED = "You were interrupted. Continue where you stopped."
 CHANGED = "The issue was edited while you worked. It now reads as below: adapt your change to it."
 SUBJECT_LENGTH = 72
+LOCK_SECONDS = 60.0
+"""For removing locks that a killed git left in a tree."""
+
 LEAST_FREE = 20 << 20
 """Bytes; with less on the volumes, a failure is the disk's, and not an attempt."""
 
@@ -153,9 +156,11 @@ class Development:
         if notes.get("stage") != "deliver":
             summary = self._change(base, str(notes.get("session") or "") or None)
             checks = self._checked()
+            self._hold.look()
             while self._hold.edited:
                 self._settled(self._conversation.say(self._edited(), self._working()))
                 checks = self._checked()
+                self._hold.look()
             tree.commit(self._message())
             tree.note(
                 stage="deliver",
@@ -170,6 +175,7 @@ class Development:
         tree, talk = self._tree, self._conversation
         talk.session = session
         if talk.is_kept:  # an earlier container, or a forge that was down, interrupted it
+            tree.run("find .git -name '*.lock' -delete", LOCK_SECONDS)
             text = f"{INTERRUPTED}\n\n{self._prompt()}"
         else:
             tree.make(branch_of(self._number), base)
@@ -265,7 +271,13 @@ class Development:
         self._hold.update()  # whoever has the claim now pushes, and nobody else
         ref = f"refs/heads/{branch}"
         # Never over somebody's commits: the branch must be as it was when the work began.
-        services.mirror.push(change.commit, ref, expected=self._pushed)
+        try:
+            services.mirror.push(change.commit, ref, expected=self._pushed)
+        except PushRejectedError as error:
+            services.fetch_branches()
+            if (services.mirror.resolve(ref) or "") == self._pushed:
+                raise FailedError(f"the forge refuses the push: {error}") from None
+            raise
         pull = services.forge.open_pull(
             report.title_line(issue.title),
             services.reporter.redacted(

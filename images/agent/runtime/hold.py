@@ -61,14 +61,18 @@ class Hold:
             self._renewed = time.monotonic()
 
     def release(self) -> None:
-        """Delete the claim, if this agent still has it.
+        """Give the issue back, if this agent still has it; the attempt does not count.
 
         Raises:
             GitError: The forge does not answer.
         """
         with self._lock:
             self._reason = "the issue was given back"  # a look that still runs renews nothing
-            self.services.claims.release(self.claim)
+            claims, claim = self.services.claims, self.claim
+            if claim.attempt > 1:
+                claims.update(claim, state="failed", attempt=claim.attempt - 1, session=None)
+            else:
+                claims.release(claim)
 
     def interrupted(self) -> str | None:
         """Return why the work must end now, None to go on.

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from muster.forge import Issue, NotFoundError, Pull
-from runtime import feedback, follow_up, review, triage
+from muster.forge import ForgeError, Issue, NotFoundError, Pull
+from runtime import feedback, follow_up, request, review, triage
 from runtime.claim import Claim
 from runtime.dev import Development, label
 from runtime.formula import Formula, FormulaError, load
+from runtime.git import GitError
 from runtime.hold import Hold
 from runtime.merge import merge_if_approved
 from runtime.report import BLOCKED, IN_PROGRESS, NEEDS_HUMAN, PRIORITY
@@ -90,7 +91,12 @@ class Cycle:
         if any(each.selects == "backlog" for each in formulas) and not self._memory.settled:
             self._find_held()
         if requested is not None:
-            return self._take_requested(requested, formulas)
+            try:
+                return self._take_requested(requested, formulas)
+            except (ForgeError, GitError):
+                if self._memory.settled:  # it was not taken yet
+                    request.write(self._services.data, requested)
+                raise
         for formula in formulas:
             if self._one(formula):
                 self._memory.last = formula.role
@@ -276,7 +282,7 @@ class Cycle:
             return False
         claims: Mapping[int, Claim] | None = None
         for issue in candidates:
-            if not services.may_trigger(issue.author) or self._is_blocked(issue):
+            if not self._may_trigger(issue.author) or self._is_blocked(issue):
                 continue
             if claims is None:
                 services.mirror.make()
@@ -293,6 +299,11 @@ class Cycle:
                 self._work_on(formula, issue, claim)
                 return True
         return False
+
+    def _may_trigger(self, author: str) -> bool:
+        """Whether an account's issues trigger work; asking about strangers costs requests."""
+        services = self._services
+        return services.cache.get(f"trigger {author}", MINUTE, lambda: services.may_trigger(author))
 
     def _is_open_to_us(self, issue: Issue) -> bool:
         if {BLOCKED, NEEDS_HUMAN} & {*issue.labels}:
