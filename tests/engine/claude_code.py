@@ -41,7 +41,16 @@ def run(prompt: str, url: str, folder: Path) -> Run:
     tree.mkdir()
     system = folder / "system.txt"
     system.write_text("You work unattended.")
-    order = Order(prompt, system, MODEL, None, 5, 30, {})
+    order = Order(
+        prompt=prompt,
+        system=system,
+        model=MODEL,
+        session=str(uuid.uuid4()),
+        resume=False,
+        turns=5,
+        seconds=30,
+        variables={},
+    )
     environment = {
         **_SWITCHES,
         "PATH": os.environ["PATH"],
@@ -52,7 +61,7 @@ def run(prompt: str, url: str, folder: Path) -> Run:
         "IS_SANDBOX": "1",  # else bypassPermissions is refused to root, who may run the tests
     }
     ended = subprocess.run(
-        [claude_code(), *_arguments(order, str(uuid.uuid4()))],
+        [claude_code(), *_arguments(order)],
         cwd=tree,
         env=environment,
         input=prompt,
