@@ -245,7 +245,7 @@ def test_an_endpoint_that_cannot_serve_is_waited_for_before_anything_is_claimed(
         pytest.param([{"status": 529, "times": 5}, {"cut": True, "times": 3}], marks=SLOW),
         pytest.param([{"status": 429, "times": 5}, {"status": 500, "times": 5}], marks=SLOW),
         pytest.param(
-            [{"status": 404, "error": "no such model", "times": 4}, {"status": 401, "times": 9}],
+            [{"status": 404, "error": "no such model", "times": 4}, {"status": 401, "times": 3}],
             marks=SLOW,
         ),
     ],
