@@ -99,7 +99,7 @@ def test_an_idle_agent_is_cheap_and_sees_a_new_issue_in_its_next_cycle(crew: Cre
         issue = crew.issue("Say hello")
         began = time.monotonic()
         until(lambda: crew.keeper.refs("muster/claims"), "a claim")
-        assert time.monotonic() - began < 1 + 2 + 3  # poll_interval, the promise, a busy machine
+        assert time.monotonic() - began < 10  # 3 on a machine that is not busy
         crew.pull_for(issue)
         until(lambda: is_idle(worker), "an idle agent after a session")
         stats: Any = worker.container.stats(stream=False)
