@@ -169,10 +169,10 @@ def test_a_claim_is_renewed_in_time(agent: Services, monkeypatch: pytest.MonkeyP
     work = held(agent)
     work.update(rounds=1)
     before = work.claim.commit
+    monkeypatch.setattr(agent.claims, "_clock", lambda: datetime.now(UTC) + timedelta(minutes=5))
     assert looked(work) is None
     assert work.claim.commit == before
 
-    monkeypatch.setattr(agent.claims, "_clock", lambda: datetime.now(UTC) + timedelta(minutes=5))
     monkeypatch.setattr(hold, "RENEW", timedelta(0))
 
     assert looked(work) is None

@@ -149,9 +149,11 @@ def test_a_transcript_has_the_messages_without_secrets(tmp_path: Path) -> None:
 
 
 def test_a_transcript_can_be_read_while_the_session_runs(tmp_path: Path) -> None:
-    Transcript(tmp_path, redacted).write('{"type": "system"}\n')
+    transcript = Transcript(tmp_path, redacted)
+    transcript.write('{"type": "system"}\n')
 
     assert (tmp_path / "last.jsonl").read_text() == '{"type": "system"}\n'
+    transcript.close()
 
 
 def test_earlier_transcripts_are_kept_but_not_all(tmp_path: Path) -> None:
