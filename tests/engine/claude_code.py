@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime.session import _SWITCHES, Order, _arguments
+from runtime.session import SWITCHES, Order, arguments
 
 from toolchain.paths import BUILD
 
@@ -52,7 +52,7 @@ def run(prompt: str, url: str, folder: Path) -> Run:
         variables={},
     )
     environment = {
-        **_SWITCHES,
+        **SWITCHES,
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "CLAUDE_CONFIG_DIR": str(folder / "claude"),
@@ -61,7 +61,7 @@ def run(prompt: str, url: str, folder: Path) -> Run:
         "IS_SANDBOX": "1",  # else bypassPermissions is refused to root, who may run the tests
     }
     ended = subprocess.run(
-        [claude_code(), *_arguments(order)],
+        [claude_code(), *arguments(order)],
         cwd=tree,
         env=environment,
         input=prompt,

@@ -288,7 +288,7 @@ class Cycle:
                 services.mirror.make()
                 claims = services.claims.all()
             old = claims.get(issue.number)
-            if old is not None and not old.is_free(datetime.now(UTC)):
+            if old is not None and not self._is_free(old):
                 continue
             if old is None and IN_PROGRESS in issue.labels and self._others(issue):
                 continue  # a person, or another program, works on it
@@ -312,6 +312,17 @@ class Cycle:
             # Its holder may be gone; whether the claim has ended is asked now and then.
             return self._is_time(f"stale #{issue.number}")
         return not self._others(issue)
+
+    def _is_free(self, claim: Claim) -> bool:
+        """Whether a claimed issue may be taken.
+
+        Nobody settles the pull request of an agent that was fired, so its claim ends with it.
+        """
+        if claim.is_free(datetime.now(UTC)):
+            return True
+        if claim.state != "pull" or self._services.is_writer(claim.agent):
+            return False
+        return self._services.forge.pull(claim.pull or 0).state != "open"
 
     def _others(self, issue: Issue) -> list[str]:
         me = self._services.user.login.lower()
@@ -378,8 +389,7 @@ class Cycle:
         else:
             services.mirror.make()
             old = services.claims.all().get(number)
-            holder = old is not None and not old.is_free(datetime.now(UTC))
-            if old is not None and holder:
+            if old is not None and not self._is_free(old):
                 refused = f"{old.agent} holds it"
             else:
                 claim = services.claims.take(number, old, requested=True)

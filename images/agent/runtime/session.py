@@ -34,13 +34,15 @@ _HARMLESS = "[claude-code:unrecognized_model]"
 """Begins a line that Claude Code (2.1.331) prints for every model of an own endpoint."""
 
 _HOURS = str(30 * 60 * 1000)
-_SWITCHES = {
+SWITCHES = {
     "API_FORCE_IDLE_TIMEOUT": "0",
     "API_TIMEOUT_MS": _HOURS,
     "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": _HOURS,
     "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
     "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    # A second request after a stream's error would get no pings.
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
     "CLAUDE_CODE_MAX_RETRIES": str(RETRIES),
     "CLAUDE_STREAM_IDLE_TIMEOUT_MS": _HOURS,
     "DISABLE_AUTOUPDATER": "1",
@@ -142,7 +144,7 @@ def run(
     errors = tree.folder / "claude.log"
     with errors.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603
-            tree.jail().command([str(CLAUDE), *_arguments(order)]),
+            tree.jail().command([str(CLAUDE), *arguments(order)]),
             cwd=tree.path,
             env=_environment(order, tree, gateway),
             stdin=subprocess.PIPE,
@@ -183,7 +185,8 @@ def is_kept(tree: Tree, session: str) -> bool:
     return any((tree.folder / "claude" / "projects").glob(f"*/{session}.jsonl"))
 
 
-def _arguments(order: Order) -> list[str]:
+def arguments(order: Order) -> list[str]:
+    """Return the command line of Claude Code for an order; the prompt goes to standard input."""
     started = ["--resume" if order.resume else "--session-id", order.session]
     model = ["--model", order.model] if order.model else []
     return [
@@ -200,7 +203,7 @@ def _arguments(order: Order) -> list[str]:
 def _environment(order: Order, tree: Tree, gateway: Gateway) -> dict[str, str]:
     return {
         **tree.environment(),
-        **_SWITCHES,
+        **SWITCHES,
         "ANTHROPIC_API_KEY": gateway.key,
         # The socket is where requests go; the address is never looked up.
         "ANTHROPIC_BASE_URL": "http://gateway.invalid",

@@ -245,6 +245,32 @@ def test_the_issue_of_an_agent_that_works_is_not_taken_over(tmp_path: Path, done
     assert done.tasks == []
 
 
+@pytest.mark.parametrize(
+    ("hired", "state", "tasks"),
+    [(False, "closed", ["dev #1"]), (False, "open", []), (True, "closed", [])],
+)
+def test_a_fired_agents_issue_is_free_once_its_pull_request_is_closed(
+    tmp_path: Path,
+    done: Done,
+    hired: bool,  # noqa: FBT001 - pytest passes it by name
+    state: str,
+    tasks: list[str],
+) -> None:
+    tracker = IssueTracker(
+        issue(1, "backlog", "in-progress"), pull(20, author="other", state=state)
+    )
+    tracker.people = {ANN, BOT, "other"} if hired else {ANN, BOT}
+    agent = Agent(tmp_path, tracker)
+    theirs = other_claims(tmp_path)
+    claim = theirs.take(1, None)
+    assert claim is not None
+    theirs.update(claim, state="pull", pull=20)
+
+    agent.cycle()
+
+    assert done.tasks == tasks
+
+
 def test_an_issue_in_progress_costs_no_look_at_the_claims_in_every_cycle(
     tmp_path: Path, done: Done, monkeypatch: pytest.MonkeyPatch
 ) -> None:
