@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import ipaddress
 import json
+import logging
 import secrets
 import threading
 import urllib.request
@@ -26,6 +27,10 @@ from runtime import failures
 from runtime.failures import Failure
 from runtime.messages import Answer, fold_system
 from runtime.relay import Call, ClientGoneError, Exchange
+
+_SILENT = logging.getLogger("gateway")
+_SILENT.disabled = True
+"""What the client sends wrongly would be printed: a model must not write to the container's log."""
 
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -152,7 +157,11 @@ class Gateway:
         app = web.Application(client_max_size=BODY_LIMIT)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_SECONDS
+            app,
+            access_log=None,
+            logger=_SILENT,
+            handler_cancellation=True,
+            shutdown_timeout=CLOSE_SECONDS,
         )
         async with aiohttp.ClientSession(
             timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
