@@ -35,7 +35,6 @@ from runtime.settings import CredentialError, Settings
 from runtime.tree import TreeError
 
 REPOS = Path("/home/agent/repos")
-TASKS = REPOS / "tasks"
 ENDPOINTS = Path("/run/muster/endpoints")
 LEAST_FREE = 200 << 20
 """Bytes that the volumes must have free before a task begins."""
@@ -159,7 +158,7 @@ class Loop:
 
     def _failed(self, waiting_for: str, part: str, message: str) -> None:
         self._failures += 1
-        _restore(self._config)
+        _places(self._config).restore()
         text = self._reporter.redacted(message)
         self._reporter.enter(
             "waiting", text, waiting_for=waiting_for, result="failed", error={part: text}
@@ -254,12 +253,8 @@ def _disk_reason(error: OSError) -> str:
     return DISK_FULL
 
 
-def _restore(config: Settings) -> None:
-    """Undo what a session may have done to the modes of the agent's own files."""
-    credentials = (each.file for each in (config.forge_token, config.api_key) if each.file)
-    for folder in (REPOS, TASKS):
-        modes.restore_one(folder)
-    modes.restore(state.DATA, _mirror_folder(config), ENDPOINTS, *credentials)
+def _places(config: Settings) -> modes.Places:
+    return modes.Places(state.DATA, REPOS, _mirror_folder(config), ENDPOINTS)
 
 
 def _mirror_folder(config: Settings) -> Path:
@@ -280,7 +275,7 @@ def main() -> int:
     """Run the loop until a signal ends it."""
     try:
         config = settings.load(os.environ)
-        _restore(config)
+        _places(config).restore()
         reporter = state.Reporter(
             config.agent, state.DATA, lambda: _secrets(config), lambda line: print(line, flush=True)
         )

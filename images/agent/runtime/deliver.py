@@ -52,8 +52,7 @@ def collect(
 
     Raises:
         NotDeliveredError: The change is too large, or touches protected paths.
-        TreeError: Git failed in the jail.
-        GitError: The bundle is broken.
+        TreeError: The change is broken, or git failed in the jail.
     """
     mirror, work = services.mirror, services.settings.work
     made = tree.deliver(f"refs/muster/tasks/{tree.folder.name}", parents)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from muster.forge import User, WorkForge
 from runtime.claim import Claims
 from runtime.git import Mirror
+from runtime.modes import Places
 from runtime.settings import Settings
 from runtime.state import Reporter
 from runtime.tree import Identity, Tree
@@ -80,7 +81,13 @@ class Services:
             self.mirror,
             self.identity,
             sandbox_off=self.settings.work.sandbox == "off",
+            restore=self.places.restore,
         )
+
+    @property
+    def places(self) -> Places:
+        """Where the agent's own files are."""
+        return Places(self.data, self.repos, self.mirror.folder, self.endpoints)
 
     def pause(self, seconds: float) -> None:
         """Wait.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import modes, output, processes
-from runtime.git import Mirror
+from runtime.git import GitError, Mirror
 from runtime.jail import Jail
 from runtime.output import Command
 
@@ -65,10 +65,17 @@ class Tree:
         mirror: The repository whose history is lent.
         identity: Whose commits these are.
         sandbox_off: Whether the roster has switched the jail off.
+        restore: Undoes what a session may have done to the modes of the agent's other files.
     """
 
     def __init__(
-        self, folder: Path, mirror: Mirror, identity: Identity, *, sandbox_off: bool
+        self,
+        folder: Path,
+        mirror: Mirror,
+        identity: Identity,
+        *,
+        sandbox_off: bool,
+        restore: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self.path = folder / "tree"
@@ -77,6 +84,7 @@ class Tree:
         self._mirror = mirror
         self._identity = identity
         self._off = sandbox_off
+        self._restore_others = restore
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -128,12 +136,16 @@ class Tree:
     def settle(self) -> None:
         """End what a session or a command left behind.
 
-        Processes are killed. Pipes and sockets are removed: git would wait for a pipe's writer.
+        Processes are killed. Pipes and sockets are removed: git would wait for a pipe's writer. Of
+        Claude Code's folder only the transcripts stay: the next session would obey its settings.
         """
         processes.kill_descendants(0.0)
+        self._restore_others()
         self._restore()
         folders = [str(self.folder / name) for name in WRITABLE]
         _succeeds(["find", *folders, "(", "-type", "p", "-o", "-type", "s", ")", "-delete"])
+        others = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", "projects")
+        _succeeds(["find", str(self.folder / "claude"), *others, "-exec", "rm", "-rf", "{}", "+"])
 
     def _restore(self) -> None:
         """Take back the rights to the task's folders: Landlock lets a model change their modes."""
@@ -263,8 +275,7 @@ class Tree:
             The commit.
 
         Raises:
-            TreeError: The change is too large, or git failed in the jail.
-            GitError: The bundle is broken.
+            TreeError: The change is too large or broken, or git failed in the jail.
         """
         known = [str(self.notes["base"]), *known]
         head = self.head()
@@ -280,7 +291,10 @@ class Tree:
             if "printed more" in str(error):
                 raise TreeError(f"the change is larger than {BUNDLE_LIMIT >> 20} MiB") from None
             raise
-        return self._mirror.take_bundle(bundle, known, target)
+        try:
+            return self._mirror.take_bundle(bundle, known, target)
+        except GitError as error:
+            raise TreeError(f"the change is not valid: {error}") from None
 
 
 def _succeeds(command: Sequence[str]) -> bool:
