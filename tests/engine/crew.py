@@ -1,10 +1,13 @@
 """A crew at work: real containers, a real forge, real Claude Code, and a scripted endpoint."""
 
+import io
 import ipaddress
 import json
 import os
 import secrets
 import shutil
+import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import docker
 import docker.errors
@@ -25,6 +29,7 @@ from runtime.git import Mirror
 from script import Script
 from wire import Wire
 
+from muster.container import CREDENTIALS_PATH
 from muster.credentials import TOKEN_SCOPES, new_password
 from muster.forge import Basic, Issue, Pull, Review, Token, WorkForge
 from muster.work_settings import Work
@@ -89,12 +94,35 @@ class Worker:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
             volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()}
+            | {self.credentials: {"bind": CREDENTIALS_PATH, "mode": "ro"}}
             | ({RUNTIME: {"bind": "/opt/muster/runtime", "mode": "ro"}} if RUNTIME else {}),
             environment={**self.environment, **environment},
             labels={"muster.project": crew.name},
         )
 
     environment: Mapping[str, str] = {}
+
+    @property
+    def credentials(self) -> str:
+        """The volume with the credentials; empty if variables hold them."""
+        return f"{self.container_name}-credentials"
+
+    def hold_credentials_in_files(self) -> None:
+        """Deliver the credentials as Muster does by default; before the start."""
+        kept = dict(self.environment)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for name in ("FORGE_TOKEN", "ANTHROPIC_API_KEY"):
+                content = kept.pop(name).encode()
+                file = tarfile.TarInfo(name.lower())
+                file.size, file.mode, file.uid, file.gid = len(content), 0o400, 1000, 1000
+                archive.addfile(file, io.BytesIO(content))
+                kept[f"{name}_FILE"] = f"{CREDENTIALS_PATH}/{name.lower()}"
+        volumes = {self.credentials: {"bind": CREDENTIALS_PATH, "mode": "rw"}}
+        helper = self._crew.client.containers.create("muster-agent", volumes=volumes)
+        helper.put_archive(CREDENTIALS_PATH, packed.getvalue())
+        helper.remove()
+        self.environment = kept
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what the container logged, read line by line."""
@@ -230,6 +258,21 @@ class Crew:
         if start:
             worker.start()
         return worker
+
+    def push(self, commands: str, branch: str = "main") -> None:
+        """Change a branch with shell commands in a clone, as the keeper."""
+        basic = self.server.administrator.basic
+        assert isinstance(basic, Basic)
+        address = self.server.url.replace(
+            "://", f"://{basic.user}:{quote(basic.password, safe='')}@"
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            whole = (
+                f"git clone -q {address}/{self.repo}.git . && git checkout -q -B {branch} &&"
+                f" {{ {commands}\n}} && git add -A && git -c user.name=keeper"
+                f" -c user.email=keeper@x.invalid commit -qm change && git push -q origin {branch}"
+            )
+            subprocess.run(["bash", "-ec", whole], cwd=folder, check=True)
 
     @property
     def endpoint_url(self) -> str:
