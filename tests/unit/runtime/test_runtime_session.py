@@ -173,8 +173,8 @@ SESSION = "0b210546-ea16-451c-8ad0-2515a8e0a933"
 CLAUDE = """\
 #!/bin/sh
 # Plays Claude Code: it notes how it was called, and prints what the test wants.
-env > "$CLAUDE_CONFIG_DIR/environment"
-printf '%s\\n' "$@" > "$CLAUDE_CONFIG_DIR/arguments"
+env > "$HOME/environment"
+printf '%s\\n' "$@" > "$HOME/arguments"
 """
 
 
@@ -235,7 +235,7 @@ def test_a_session_gets_the_gateways_key_and_nothing_of_the_agents_environment(
 
     ran(tree, monkeypatch, "exit 1")
 
-    seen = (tree.folder / "claude" / "environment").read_text()
+    seen = (tree.folder / "home" / "environment").read_text()
     assert TOKEN not in seen
     assert KEY not in seen
     assert "FORGE_TOKEN" not in seen
@@ -249,7 +249,7 @@ def test_a_session_is_a_new_one_or_goes_on(
 ) -> None:
     outcome = ran(tree, monkeypatch, "exit 1", resume=resume)
 
-    arguments = (tree.folder / "claude" / "arguments").read_text().splitlines()
+    arguments = (tree.folder / "home" / "arguments").read_text().splitlines()
     assert outcome.session == SESSION
     assert arguments[arguments.index(SESSION) - 1] == option
     assert "Say hello." not in arguments
