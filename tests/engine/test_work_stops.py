@@ -1,5 +1,6 @@
 """Containers end in the middle of a task: nothing is lost, and nothing is done twice."""
 
+import random
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -83,6 +84,30 @@ def test_a_killed_container_goes_on_when_it_starts_again(crew: Crew, moment: str
     worker.container.start()
     until(lambda: worker.state()["state"] == "idle", "a second container without work")
     assert delivered_once(crew, issue) == "hello\nagain\n"
+
+
+@pytest.mark.slow
+def test_stops_and_kills_at_any_moment_lose_nothing_and_repeat_nothing(crew: Crew) -> None:
+    crew.plays(("Say hello", [*WRITE[:-1], {**ADDED, "delay": 1}]))
+    issues = [crew.issue(f"Say hello, {number}") for number in range(3)]
+    worker = crew.hire("dev")
+    chance = random.Random(9)  # noqa: S311
+    for number in range(12):
+        time.sleep(chance.uniform(0.2, 8))  # the moment is what is tested
+        if number % 4 == 3:
+            worker.container.kill()
+        else:
+            worker.container.stop(timeout=20)
+            # 143: it was stopped while Python started.
+            assert worker.container.wait()["StatusCode"] in {0, 143}
+        worker.container.start()
+    until(lambda: len(crew.keeper.pulls()) == len(issues), "all pull requests", 120)
+    until(lambda: worker.state()["state"] == "idle", "an idle agent")
+    for issue in issues:
+        pull = crew.pull_for(issue)
+        assert crew.file_at("hello.txt", pull.head_sha) == "hello\nagain\n"
+        assert f"opened #{pull.number}" in crew.comment_on(issue)
+    assert len(crew.keeper.all_pulls()) == len(issues)
 
 
 def test_a_session_that_was_killed_with_its_container_is_resumed(crew: Crew) -> None:

@@ -51,7 +51,15 @@ class FailedError(Exception):
 
 
 class GivenBackError(Exception):
-    """The work ended without a result and without counting as an attempt."""
+    """The work ended without a result and without counting as an attempt.
+
+    Attributes:
+        keep_tree: Whether this agent goes on from its tree if it takes the issue again.
+    """
+
+    def __init__(self, reason: str, *, keep_tree: bool = False) -> None:
+        super().__init__(reason)
+        self.keep_tree = keep_tree
 
 
 class RefusedError(Exception):
@@ -112,7 +120,7 @@ class Development:
             self._give_back(f"Given back: {reason}.", keep_tree=True)
             raise
         except GivenBackError as reason:
-            self._give_back(f"Given back: {reason}.")
+            self._give_back(f"Given back: {reason}.", keep_tree=reason.keep_tree)
         except StoppedError:
             self._give_back("Given back: the agent was stopped.", keep_tree=True)
             raise
@@ -205,7 +213,7 @@ class Development:
             text = self._edited() if talk.is_kept else self._prompt()
             outcome = talk.say(text, f"#{self._number} was edited: working on.")
         if outcome.kind in {"cancelled", "endpoint"}:
-            raise GivenBackError(outcome.message)
+            raise GivenBackError(outcome.message, keep_tree=outcome.kind == "endpoint")
         if outcome.kind != "done":
             raise FailedError(f"{outcome.message} (after {self._budget.turns} turns)")
         return outcome
