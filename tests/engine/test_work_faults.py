@@ -270,13 +270,17 @@ def test_an_endpoint_that_fails_in_a_session_is_waited_for(
     assert first_attempt(crew, issue)
 
 
+def start_with_300_megabytes(crew: Crew, worker: Worker) -> None:
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=300m,uid=1000,gid=1000"}
+    crew.client.volumes.create(f"{worker.container_name}-repos", driver_opts=options)
+    worker.start()
+
+
 @SLOW
 def test_a_full_disk_is_waited_for(crew: Crew) -> None:
     crew.plays(("Say hello", WRITE))
     worker = crew.hire("dev", start=False)
-    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=300m,uid=1000,gid=1000"}
-    crew.client.volumes.create(f"{worker.container_name}-repos", driver_opts=options)
-    worker.start()
+    start_with_300_megabytes(crew, worker)
     until(lambda: is_idle(worker), "an idle agent")
     worker.run("dd", "if=/dev/zero", "of=/home/agent/repos/large", "bs=1M", "count=200")
     issue = crew.issue("Say hello")
@@ -284,3 +288,14 @@ def test_a_full_disk_is_waited_for(crew: Crew) -> None:
     assert crew.claim_of(issue) is None
     worker.run("rm", "/home/agent/repos/large")
     worker.finishes("opened #")
+
+
+@SLOW
+def test_a_session_that_fills_the_disk_fails_and_gives_the_space_back(crew: Crew) -> None:
+    crew.plays(("Fill it", [bash("dd if=/dev/zero of=large bs=1M count=400"), says("Done.")]))
+    issue = crew.issue("Fill it")
+    worker = crew.hire("dev", start=False)
+    start_with_300_megabytes(crew, worker)
+    worker.finishes("attempt 3 failed: the files of this task filled the disk")
+    until(lambda: is_idle(worker), "an idle agent")
+    assert "blocked" in crew.keeper.issue(issue.number).labels

@@ -49,7 +49,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 PATIENCE = 10.0
 """Seconds for which a call to the forge is repeated; then the agent waits as a state."""
 
-LAST_SECONDS = 8.0
+LAST_SECONDS = 7.0
 """From a stop to the end, however long a forge does not answer: Docker kills after 10 s."""
 
 
@@ -120,6 +120,7 @@ class Loop:
 
     def _task(self) -> bool:
         services = self._connected()
+        self._reporter.state.forge = {"status": 200}
         if self._config.work.sandbox == "on" and (reason := jail.unsupported()):
             self._failed("sandbox", "sandbox", reason)
             return False

@@ -42,6 +42,7 @@ SUBJECT_LENGTH = 72
 LOCK_SECONDS = 60.0
 """For removing locks that a killed git left in a tree."""
 
+FILLED = "the files of this task filled the disk of the agent's volumes"
 LEAST_FREE = 20 << 20
 """Bytes; with less on the volumes, a failure is the disk's, and not an attempt."""
 
@@ -132,9 +133,11 @@ class Development:
                 "of `protected_paths` in the roster."
             )
         except (FailedError, deliver.NotDeliveredError, TreeError, check.ChecksError) as reason:
-            if shutil.disk_usage(self._services.repos).free < LEAST_FREE:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from reason
-            self._fail(str(reason))
+            self._fail(FILLED if self._filled_the_disk() else str(reason))
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not self._filled_the_disk():
+                raise
+            self._fail(FILLED)
         else:
             self._services.reporter.finish(f"#{self._number}", f"opened #{pull.number}")
             return self._hold.claim
@@ -356,6 +359,20 @@ class Development:
         self._unassign()
         self._hold.release()
         self._finish(f"needs a person: {reason.splitlines()[0]}")
+
+    def _filled_the_disk(self) -> bool:
+        """Whether it was the task itself that filled the disk.
+
+        Raises:
+            OSError: The disk is full without the task's files too.
+        """
+        repos = self._services.repos
+        if shutil.disk_usage(repos).free >= LEAST_FREE:
+            return False
+        self._tree.remove()
+        if shutil.disk_usage(repos).free < LEAST_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return True
 
     def _finish(self, result: str) -> None:
         self._services.reporter.finish(f"#{self._number}", result)
