@@ -1,5 +1,7 @@
 """What people do at a forge beside a crew: accounts, commits, statuses, protection, forks."""
 
+import json
+import time
 from base64 import b64encode
 from typing import Any
 
@@ -88,16 +90,20 @@ def commits_of(crew: Crew, pull: Pull) -> list[dict[str, Any]]:
     return commits
 
 
-def cycles(worker: Worker, number: int = 3) -> None:
-    """Wait until an agent has looked at the forge so many times more, and is idle."""
+def cycles(worker: Worker) -> None:
+    """Wait until an agent has begun and ended a look at the forge."""
     first = _cycle(worker)
-    until(lambda: _cycle(worker) >= first + number, f"{number} cycles of {worker.name}")
+
+    def looked() -> bool:
+        time.sleep(0.5)  # a question costs the engine more than the agent
+        return _cycle(worker) >= first + 2
+
+    until(looked, f"a cycle of {worker.name}")
 
 
 def _cycle(worker: Worker) -> int:
-    code = "import json; print(json.load(open('/home/agent/data/state.json'))['cycle'])"
-    status, text = worker.run("python3", "-c", code)
-    return int(text) if status == 0 else 0
+    status, text = worker.run("cat", "/home/agent/data/state.json")
+    return int(json.loads(text)["cycle"]) if status == 0 else 0
 
 
 def _encoded(text: str) -> str:
