@@ -12,7 +12,7 @@ import pytest
 from crew import Crew, Worker, bash, says, until
 
 from muster.credentials import TOKEN_SCOPES
-from muster.forge import Issue
+from muster.forge import Issue, Pull
 
 ADDED = says("I added `hello.txt`.")
 WRITE = [bash("echo hello > hello.txt"), ADDED]
@@ -197,77 +197,80 @@ def test_a_persons_change_of_the_issue_wins_while_it_is_worked_on(crew: Crew) ->
     assert first_attempt(crew, edited)
 
 
-def test_a_persons_decision_on_the_pull_request_wins(crew: Crew) -> None:
+@pytest.mark.parametrize("decided", [("merged", "closed"), pytest.param(("deleted",), marks=SLOW)])
+def test_a_persons_decision_on_the_pull_request_wins(crew: Crew, decided: tuple[str, ...]) -> None:
     crew.plays(("Say hello", WRITE))
-    issues = {name: crew.issue(f"Say hello, {name}") for name in ("merged", "closed", "deleted")}
+    issues = {name: crew.issue(f"Say hello, {name}") for name in decided}
     worker = crew.hire("dev")
-    until(lambda: len(crew.keeper.pulls()) == 3, "3 pull requests", 90)
+    until(lambda: len(crew.keeper.pulls()) == len(issues), "the pull requests", 90)
     until(lambda: is_idle(worker), "an idle agent")
-    pulls = {name: crew.pull_for(issue) for name, issue in issues.items()}
-    merged = pulls["merged"]
-    until(lambda: crew.keeper.pull(merged.number).mergeable, "a mergeable pull request")
-    crew.keeper.merge(merged.number, "merge", merged.head_sha)
-    crew.keeper.edit_pull(pulls["closed"].number, state="closed")
-    crew.mirror.push("", f"refs/heads/{pulls['deleted'].head_ref}")
+    for name, issue in issues.items():
+        decide(crew, name, crew.pull_for(issue))
     until(lambda: not crew.claims_as("a-test").all(), "no claims")
     until(lambda: is_idle(worker), "an idle agent")
-    labels = {name: set(crew.keeper.issue(issue.number).labels) for name, issue in issues.items()}
-    assert labels == {
-        "merged": {"backlog"},
-        "closed": {"backlog", "blocked"},
-        "deleted": {"backlog", "blocked"},
-    }
-    assert len(crew.keeper.all_pulls()) == 3
+    for name, issue in issues.items():
+        after = {"backlog"} if name == "merged" else {"backlog", "blocked"}
+        assert crew.keeper.issue(issue.number).labels == after
+    assert len(crew.keeper.all_pulls()) == len(issues)
     assert worker.run("ls", "/home/agent/repos/tasks")[1] == ""
 
 
-def test_an_endpoint_that_cannot_serve_is_waited_for_before_anything_is_claimed(
-    crew: Crew,
-) -> None:
-    crew.plays(("Say hello", WRITE), window=16384)
+def decide(crew: Crew, name: str, pull: Pull) -> None:
+    if name == "merged":
+        until(lambda: crew.keeper.pull(pull.number).mergeable, "a mergeable pull request")
+        crew.keeper.merge(pull.number, "merge", pull.head_sha)
+    elif name == "closed":
+        crew.keeper.edit_pull(pull.number, state="closed")
+    else:  # the branch is deleted, and the forge closes the pull request
+        crew.mirror.push("", f"refs/heads/{pull.head_ref}")
+
+
+def test_an_endpoint_that_comes_and_goes_is_waited_for(crew: Crew) -> None:
+    play = ("Say hello", [*slow(4), ADDED])
+    crew.plays(play, window=16384)
     issue = crew.issue("Say hello")
     worker = crew.hire("dev")
     waiting(worker, "window", "start llama-server with -c 65536 --parallel 1")
-    crew.plays(("Say hello", WRITE))
+    crew.plays(play)
     crew.endpoint.loading = True
     waiting(worker, "endpoint", "is loading its model")
     crew.endpoint.__exit__()
     waiting(worker, "endpoint", "cannot reach host.docker.internal")
     assert worker.run("python3", "-m", "runtime.health")[0] == 0
     assert crew.claim_of(issue) is None
+
+    crew.restart_endpoint()
+    until(lambda: assistant_messages(crew) == 1, "the second request")
+    crew.endpoint.__exit__()
+    waiting(worker, "endpoint", "Connection refused")
     crew.restart_endpoint()
     worker.finishes("opened #")
+    assert crew.file_at("hello.txt", crew.pull_for(issue).head_sha) == "hello\nagain\n"
+    assert first_attempt(crew, issue)
 
 
+@SLOW
 @pytest.mark.parametrize(
     "faults",
     [
-        [{"status": 401, "error": "who?", "times": 1}, {"cut": True, "times": 1}],
-        pytest.param([{"status": 529, "times": 5}, {"cut": True, "times": 3}], marks=SLOW),
-        pytest.param([{"status": 429, "times": 5}, {"status": 500, "times": 5}], marks=SLOW),
-        pytest.param(
-            [{"status": 404, "error": "no such model", "times": 4}, {"status": 401, "times": 3}],
-            marks=SLOW,
-        ),
+        [{"status": 529, "times": 5}, {"cut": True, "times": 3}],
+        [{"status": 429, "times": 5}, {"status": 500, "times": 5}],
+        [{"status": 404, "error": "no such model", "times": 4}, {"status": 401, "times": 3}],
     ],
 )
 def test_an_endpoint_that_fails_in_a_session_is_waited_for(
     crew: Crew, faults: list[dict[str, Any]]
 ) -> None:
-    words = ["one", "two"]
-    commands = [bash(f"echo {word} >> hello.txt") for word in words]
+    commands = [bash(f"echo {word} >> hello.txt") for word in ("one", "two")]
     steps = [{**command, **fault} for command, fault in zip(commands, faults, strict=True)]
-    crew.plays(("Say hello", [*steps, {**ADDED, "delay": 6}]))
+    crew.plays(("Say hello", [*steps, ADDED]))
     issue = crew.issue("Say hello")
     worker = crew.hire("dev")
-    until(lambda: assistant_messages(crew) == len(words), "the last step", 120)
-    crew.endpoint.__exit__()
-    waiting(worker, "endpoint", "Connection refused")
-    crew.restart_endpoint()
-    worker.finishes("opened #")
+    until(lambda: any("opened #" in text for text in worker.messages()), "a pull request", 120)
     pull = crew.pull_for(issue)
     assert crew.file_at("hello.txt", pull.head_sha) == "one\ntwo\n"
     assert first_attempt(crew, issue)
+    assert any(text.startswith("The endpoint failed: ") for text in worker.messages())
 
 
 def start_with_300_megabytes(crew: Crew, worker: Worker) -> None:

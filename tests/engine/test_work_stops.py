@@ -66,14 +66,15 @@ def test_a_stop_gives_the_issue_back_and_the_next_container_resumes_the_session(
     assert len(set(crew.endpoint.sessions)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [
+        "Claiming #",
+        "Took #",
+        "Working on #",
         "Opening a pull request",
-        pytest.param("Working on #", marks=pytest.mark.slow),
-        pytest.param("Claiming #", marks=pytest.mark.slow),
-        pytest.param("Took #", marks=pytest.mark.slow),
-        pytest.param("opened #", marks=pytest.mark.slow),
+        "opened #",
     ],
 )
 def test_a_killed_container_goes_on_when_it_starts_again(crew: Crew, moment: str) -> None:
