@@ -103,10 +103,20 @@ def test_a_claim_that_another_agent_took_over_is_lost(hold: Hold) -> None:
         hold.update()
 
 
-def test_a_released_claim_is_not_renewed_by_a_look(hold: Hold) -> None:
+def test_nothing_is_asked_about_an_issue_that_was_given_back(
+    hold: Hold, tracker: IssueTracker
+) -> None:
     hold.release()
     hold.look()
     assert hold.services.claims.all() == {}
+    assert tracker.asked == []
+
+
+def test_an_issue_that_is_given_back_keeps_its_earlier_attempts(hold: Hold) -> None:
+    hold.update(attempt=3)
+    hold.release()
+    [claim] = hold.services.claims.all().values()
+    assert (claim.state, claim.attempt) == ("failed", 2)
 
 
 def test_the_third_attempt_that_was_killed_is_not_the_first_again(hold: Hold) -> None:
