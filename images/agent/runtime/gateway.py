@@ -26,6 +26,7 @@ from yarl import URL
 from runtime import failures
 from runtime.failures import Failure
 from runtime.messages import Answer, fold_system
+from runtime.reach import outside
 from runtime.relay import Call, ClientGoneError, Exchange
 
 _SILENT = logging.getLogger("gateway")
@@ -203,6 +204,8 @@ class Gateway:
             payload = None
         if not isinstance(payload, dict):
             return _refuse(400, "invalid_request_error", "the request's body must be JSON")
+        if (what := outside(payload)) is not None:
+            return _refuse(400, "invalid_request_error", f"{what} is not offered")
         return await self._forward(request, payload, body)
 
     async def _forward(
