@@ -298,7 +298,7 @@ def test_credentials_in_files_are_not_in_the_containers_description(in_files: Se
 def test_the_agents_own_files_cannot_be_read(found: Search) -> None:
     for path in ("/run/secrets/muster", "/home/agent/data", "/home/agent/repos/tasks"):
         assert f"ls: cannot open directory '{path}': Permission denied" in found.outputs
-    for file in ("state.json", "today.json", "sessions/last.jsonl", "checked"):
+    for file in ("state.json", "sessions/last.jsonl"):
         refused = f"cannot open '/home/agent/data/{file}' for reading: Permission denied"
         assert refused in found.outputs
 

@@ -294,3 +294,16 @@ def in_runtime(check: Callable[[], bool]) -> None:
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_of_claude_codes_folder_only_transcripts_stay(tree: Tree) -> None:
+    """A session could leave settings there that the next one obeys."""
+    claude = tree.folder / "claude"
+    (claude / "projects" / "x").mkdir(parents=True)
+    (claude / "projects" / "x" / "session.jsonl").touch()
+    (claude / "hooks").mkdir()
+    for name in ("settings.json", ".claude.json", "CLAUDE.md"):
+        (claude / name).touch()
+    tree.settle()
+    assert [path.name for path in claude.iterdir()] == ["projects"]
+    assert (claude / "projects" / "x" / "session.jsonl").exists()
