@@ -37,19 +37,9 @@ def up() -> None:
     Raises:
         SetupError: there is no environment, a Pulumi command failed, or the crew did not finish.
     """
-    roster = load(ROSTER)
-    if not _exists():
-        _pulumi("stack", "init", "--no-select")
-    configured = _ask("config", "--json")
-    if ADMINISTRATOR not in configured:
-        _pulumi("config", "set", ADMINISTRATOR, KEEPER)
-    if PASSWORD not in configured:
-        _pulumi("config", "set", "--secret", PASSWORD, stdin=secrets.token_urlsafe(24))
-    if PORT not in configured:
-        _pulumi("config", "set", PORT, str(free_port()))
-    _pulumi("up", "--yes", "--skip-preview")
+    outputs = hire()
     hired = time.time()
-    outputs = _ask("stack", "output", "--json")
+    roster = load(ROSTER)
     password = _run("config", "get", PASSWORD, "--stack", STACK).strip()
     forge = WorkForge(outputs["forge"], Basic(KEEPER, password), roster.repo)
     try:
@@ -61,19 +51,39 @@ def up() -> None:
     _report(outputs, roster, pull, time.time() - hired)
 
 
+def hire() -> dict[str, Any]:
+    """Have Pulumi hire the demo crew; return the stack's outputs.
+
+    Raises:
+        SetupError: there is no environment, or a Pulumi command failed.
+    """
+    if not _exists():
+        _pulumi("stack", "init", "--no-select")
+    configured = _ask("config", "--json")
+    if ADMINISTRATOR not in configured:
+        _pulumi("config", "set", ADMINISTRATOR, KEEPER)
+    if PASSWORD not in configured:
+        _pulumi("config", "set", "--secret", PASSWORD, stdin=secrets.token_urlsafe(24))
+    if PORT not in configured:
+        _pulumi("config", "set", PORT, str(free_port()))
+    _pulumi("up", "--yes", "--skip-preview")
+    outputs: dict[str, Any] = _ask("stack", "output", "--json")
+    return outputs
+
+
 def down() -> None:
     """Remove the demo crew, its forge and its stack.
 
     Raises:
         SetupError: there is no environment, or a Pulumi command failed.
     """
+    if not _exists():
+        print("The demo is not up.")
+        return
     try:
         demo_work.remove_endpoint(load(ROSTER))
     except MusterError as error:
         raise SetupError(str(error)) from None
-    if not _exists():
-        print("The demo is not up.")
-        return
     _pulumi("destroy", "--yes", "--skip-preview")
     _pulumi("stack", "rm", "--yes")
     CONFIGURATION.unlink(missing_ok=True)

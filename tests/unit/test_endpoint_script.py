@@ -204,7 +204,7 @@ def test_the_window_and_the_slots_are_reported_as_llama_server_does(
 def test_every_answer_is_labelled_as_a_script(endpoint: ScriptedEndpoint) -> None:
     [model] = requests.get(f"{endpoint.url}/v1/models", timeout=10).json()["data"]
     answer = post(endpoint, "Add a file")
-    assert (model["id"], model["owned_by"]) == ("scripted", "scripted")
+    assert (model["id"], model["owned_by"]) == ("scripted", "llamacpp")
     assert answer.json()["model"] == "scripted"
     assert answer.headers["X-Scripted"] == "true"
 

@@ -327,7 +327,7 @@ def test_the_demo_is_not_shown_the_administrator_of_the_users_own_forge(
     for name in ("USER", "PASS", "PAT"):
         monkeypatch.setenv(f"FORGE_ADMIN_{name}", "the-users-own")
 
-    demo.up()
+    demo.hire()
 
     assert [call for call in told(engine) if "the-users-own" in call["environment"].values()] == []
 
@@ -342,7 +342,7 @@ def test_the_demo_runs_in_the_environment_that_activation_makes(
     for name, value in theirs.items():
         monkeypatch.setenv(name, value)
 
-    demo.up()
+    demo.hire()
 
     expected = activated(**theirs)
     for call in told(engine):
@@ -364,7 +364,7 @@ def test_a_demo_without_an_environment_names_set_up(
 
 
 def test_the_demo_leaves_the_stack_that_the_user_has_selected(engine: Path) -> None:
-    demo.up()
+    demo.hire()
 
     calls = [call["arguments"] for call in told(engine)]
     assert ["stack", "init", "--no-select", "--stack", "demo"] in calls
