@@ -112,7 +112,7 @@ def test_an_agent_takes_what_is_ready_and_what_a_person_asks_for(crew: Crew) -> 
     until(lambda: is_idle(worker), "an idle agent")
     assert set(crew.claims_as("a-test").all()) == {bare.number}
 
-    crew.keeper.close_issue(native.number)
+    crew.keeper.remove_label(native.number, "backlog")
     crew.keeper.close_issue(blocker.number)
     assert worker.run("python3", "-m", "runtime.request", str(stranger.number)) == (
         0,
