@@ -13,7 +13,7 @@ from runtime.formula import Formula
 from runtime.git import GitError, PushRejectedError
 from runtime.hold import EDITED, TAKEN_OVER, Hold, LostError
 from runtime.prompt import answer, looks_like_a_tool_call, one_line, quoted, titled
-from runtime.services import MINUTE, Services, StoppedError
+from runtime.services import Services, StoppedError
 from runtime.session import Outcome
 from runtime.state import Task
 from runtime.tree import TreeError
@@ -266,16 +266,7 @@ class Development:
         if change.commit == base:
             raise FailedError("the session ended without a change")
         checks = [report.Checked(*each) for each in notes["checks"]]
-        turns, tokens, seconds = notes["effort"]
-        settings = services.settings
-        effort = report.Effort(
-            settings.agent,
-            settings.model,
-            settings.endpoint_name,
-            turns,
-            tokens,
-            seconds / MINUTE,
-        )
+        effort = services.effort(*notes["effort"])
         branch = branch_of(issue.number)
         self._hold.look()
         self._raise_if_interrupted()
@@ -295,13 +286,13 @@ class Development:
                 report.pull_body(issue.number, notes["summary"], change.summary, checks, effort)
             ),
             head=branch,
-            base=settings.primary_branch,
+            base=services.settings.primary_branch,
             draft=not all(each.passed for each in checks),
         )
         self._hold.update(
             state="pull", branch=branch, pull=pull.number, session=notes.get("session")
         )
-        self._comment(f"**{settings.agent}** opened #{pull.number}.")
+        self._comment(f"**{services.settings.agent}** opened #{pull.number}.")
         services.reporter.state.pull = pull.number
         if issue.author.lower() != services.user.login.lower():
             self._request_review(pull, issue)

@@ -9,7 +9,7 @@ from runtime.feedback import Feedback
 from runtime.git import PushRejectedError
 from runtime.hold import Hold, LostError
 from runtime.prompt import quoted, titled
-from runtime.services import MINUTE, Services, StoppedError
+from runtime.services import Services, StoppedError
 from runtime.session import Outcome
 from runtime.state import Task
 from runtime.tree import TreeError
@@ -257,16 +257,7 @@ class FollowUp:
             if remark.thread is not None and remark.key in seen:
                 services.forge.reply(pull.number, remark.thread, report.note(how))
         checks = [report.Checked(*each) for each in kept["checks"]]
-        turns, tokens, seconds = kept["effort"]
-        settings = services.settings
-        effort = report.Effort(
-            settings.agent,
-            settings.model,
-            settings.endpoint_name,
-            turns,
-            tokens,
-            seconds / MINUTE,
-        )
+        effort = services.effort(*kept["effort"])
         parts = [how, report.quoted(kept["summary"]), report.checked(checks), effort.row()]
         text = services.reporter.redacted("\n\n".join(part for part in parts if part))
         services.forge.comment(pull.number, report.note(text))

@@ -11,6 +11,7 @@ from muster.forge import User, WorkForge
 from runtime.claim import Claims
 from runtime.git import Mirror
 from runtime.modes import Places
+from runtime.report import Effort
 from runtime.settings import Settings
 from runtime.state import Reporter
 from runtime.tree import Identity, Tree
@@ -88,6 +89,18 @@ class Services:
     def places(self) -> Places:
         """Where the agent's own files are."""
         return Places(self.data, self.repos, self.mirror.folder, self.endpoints)
+
+    def effort(self, turns: int, tokens: int, seconds: float) -> Effort:
+        """Return what a task took, as the forge shows it."""
+        settings = self.settings
+        return Effort(
+            settings.agent,
+            settings.model,
+            settings.endpoint_name,
+            turns,
+            tokens,
+            seconds / MINUTE,
+        )
 
     def pause(self, seconds: float) -> None:
         """Wait.
