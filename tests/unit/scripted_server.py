@@ -98,8 +98,10 @@ def serving(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Serve
             http.socket = tls.wrap_socket(http.socket, server_side=True)
         server.port = http.server_port
         threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
-        yield server
-        http.shutdown()
+        try:
+            yield server
+        finally:
+            http.shutdown()  # else its thread spins on the closed socket
 
 
 def always(

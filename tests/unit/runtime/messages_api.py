@@ -118,8 +118,10 @@ def serving(*scripts: Script) -> Iterator[Server]:
         http.block_on_close = False
         server.port = http.server_port
         threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
-        yield server
-        http.shutdown()
+        try:
+            yield server
+        finally:
+            http.shutdown()  # else its thread spins on the closed socket
 
 
 def event(name: str, **data: object) -> bytes:

@@ -121,8 +121,10 @@ def serving(seen: list[tuple[str, str | None]], redirect: str | None = None) -> 
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def test_the_token_is_sent_to_the_forge_and_not_where_it_redirects_to(tmp_path: Path) -> None:
