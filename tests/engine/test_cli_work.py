@@ -94,7 +94,9 @@ def test_nobody_has_to_wait_for_the_decision(place: Workplace) -> None:
 
 
 def test_an_agent_that_ends_has_not_decided(place: Workplace) -> None:
-    container = stand_in(place, "dev-qwen", f"{STARTED}\n{ASKED}")
+    # It ends after the request's own process, which Docker would kill with it.
+    answered = "while pgrep -f '[r]untime.request'; do sleep 0.1; done"
+    container = stand_in(place, "dev-qwen", f"{STARTED}\n{ASKED}\n{answered}")
     wait_until(lambda: b"Nothing to do" in container.logs())
     assert "No decision yet" in place.muster("work", "dev-qwen", "12")
 
