@@ -197,6 +197,7 @@ def test_feedback_is_answered_until_a_person_has_to_decide(crew: Crew) -> None:
     until(lambda: crew.file_at("more.txt", pull.head_ref), "more")
 
 
+@pytest.mark.slow
 def test_people_are_reviewed_if_they_ask_for_it(crew: Crew) -> None:
     crew.plays(
         ("A feature", [says("It is fine."), verdict("approve")]),
@@ -229,6 +230,7 @@ def test_people_are_reviewed_if_they_ask_for_it(crew: Crew) -> None:
     assert not [each for each in crew.reviews_by(review, fork) if each.state == "COMMENT"]
 
 
+@pytest.mark.slow
 def test_an_approved_pull_request_is_merged_if_the_roster_says_so(crew: Crew) -> None:
     crew.plays((REQUEST, [verdict("approve")]), ("Say hello", WRITE))
     issue = crew.issue("Say hello")

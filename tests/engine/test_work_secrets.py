@@ -268,7 +268,9 @@ def in_variables(crew: Crew, in_files: Search) -> Search:
     return search(crew, worker, in_files.evil)
 
 
-@pytest.fixture(scope="module", params=["in_files", "in_variables"])
+@pytest.fixture(
+    scope="module", params=["in_files", pytest.param("in_variables", marks=pytest.mark.slow)]
+)
 def found(request: pytest.FixtureRequest) -> Search:
     made: Search = request.getfixturevalue(request.param)
     return made

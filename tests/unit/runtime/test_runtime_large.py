@@ -78,6 +78,7 @@ def test_tasks_of_a_repository_with_500_mb_of_history_copy_nothing(tmp_path: Pat
     assert size(mirror.folder) - before < MEGABYTE
 
 
+@pytest.mark.slow
 def test_a_repository_with_5000_branches_is_worked_on(tmp_path: Path) -> None:
     origin = bare(tmp_path / "origin.git")
     made = commit_files(origin, {"README.md": "hello"})

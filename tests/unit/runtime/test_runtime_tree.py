@@ -176,6 +176,7 @@ SPOILT: dict[str, str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoilt", SPOILT)
 def test_a_spoilt_repository_fails_and_changes_nothing_elsewhere(
     tree: Tree, mirror: Mirror, tmp_path: Path, spoilt: str
