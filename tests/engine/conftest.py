@@ -89,3 +89,4 @@ def crew(server: ForgeServer, docker_client: docker.DockerClient) -> Iterator[Cr
     """A repository, and agents to be hired for it; nothing of it is left behind."""
     with Crew(docker_client, server) as made:
         yield made
+        made.show_logs()

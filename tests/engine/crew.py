@@ -204,9 +204,6 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in self.workers.values():  # pytest shows it if a test fails
-            with suppress(docker.errors.NotFound):
-                print(worker.name, worker.container.logs().decode()[-9000:])  # noqa: T201
         for container in self.client.containers.list(all=True, filters={"name": self.name}):
             container.remove(force=True)
         for volume in self.client.volumes.list(filters={"name": self.name}):
@@ -217,6 +214,12 @@ class Crew:
         self.endpoint.__exit__(kind, error, trace)
         if self._mirror is not None:
             shutil.rmtree(self._mirror.folder)
+
+    def show_logs(self) -> None:
+        """Print the agents' logs: pytest shows them if a test fails."""
+        for worker in self.workers.values():
+            with suppress(docker.errors.NotFound):
+                print(worker.name, worker.container.logs().decode()[-9000:])  # noqa: T201
 
     def plays(self, *plays: tuple[str, list[dict[str, Any]]], **more: Any) -> None:  # noqa: ANN401
         """Set what the endpoint plays: patterns of prompts, and the steps for each."""
