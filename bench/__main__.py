@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, print a table, keep it in bench/results.md."""
+"""`python -m bench`: measure, print tables, keep them in results.md and work-results.md."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from muster.forge import Forge
 
 SIZES = [1, 10, 50]
 RESULTS = Path(__file__).with_name("results.md")
+WORK_RESULTS = Path(__file__).with_name("work-results.md")
 
 
 def main() -> None:
@@ -27,17 +28,17 @@ def main() -> None:
     client = docker.from_env()
     with ForgeServer(client) as server:
         about = machine(client, Forge(server.url, None).version())
-        figures = [
-            *_measured(Bench(server, client), arguments.agents),
-            *_shown(WorkBench(server, client).figures()),
-        ]
+        crews = list(_measured(Bench(server, client), arguments.agents))
+        work = list(_shown(WorkBench(server, client).figures()))
+        figures = [*crews, *work]
         if arguments.json:
             kept = {"machine": about, "figures": [figure.as_json() for figure in figures]}
             print(json.dumps(kept, indent=2))
         else:
             print(_report(about, figures))
+        WORK_RESULTS.write_text(_report(about, work), encoding="utf-8")
         if arguments.agents == SIZES:
-            RESULTS.write_text(_report(about, figures), encoding="utf-8")
+            RESULTS.write_text(_report(about, crews), encoding="utf-8")
 
 
 def _measured(bench: Bench, sizes: list[int]) -> list[Figure]:
