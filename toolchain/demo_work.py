@@ -3,14 +3,15 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import docker
 import docker.errors
 from docker.models.containers import Container
-from rich.text import Text
 
+from muster.agent_container import log_lines
 from muster.cli.log_view import LogView
 from muster.docker import engine
 from muster.forge import Pull, WorkForge
@@ -116,7 +117,7 @@ def watch(roster: Roster, forge: WorkForge, issue: int, since: float) -> Pull:
     names = {name: container_name(roster.name, name) for name in roster.agents}
     with engine(roster.muster.docker_host) as client:
         if pull is None or not reviewed:
-            _follow(client, names, int(since), shown)
+            _follow(client, names, datetime.fromtimestamp(since, UTC), shown)
         while pull is None or not (reviewed or reviewer is None):
             if time.monotonic() > deadline:
                 raise SetupError(
@@ -133,7 +134,7 @@ def watch(roster: Roster, forge: WorkForge, issue: int, since: float) -> Pull:
 def _follow(
     client: docker.DockerClient,
     names: Mapping[str, str],
-    since: int,
+    since: datetime,
     shown: "queue.SimpleQueue[str]",
 ) -> None:
     """Put what the agents log from now on into a queue, as lines for people."""
@@ -146,13 +147,9 @@ def _follow(
 
 
 def _pass_on(
-    prefix: str, container: Container, since: int, shown: "queue.SimpleQueue[str]"
+    prefix: str, container: Container, since: datetime, shown: "queue.SimpleQueue[str]"
 ) -> None:
-    for text in _lines(container, since):
-        shown.put(f"{prefix}{text.plain}")
-
-
-def _lines(container: Container, since: int) -> Iterator[Text]:
     view = LogView()
-    for line in container.logs(stream=True, follow=True, since=since):
-        yield from view.shown(line.decode(errors="replace").rstrip("\n"))
+    for line in log_lines(container, since=since, follow=True):
+        for text in view.shown(line):
+            shown.put(f"{prefix}{text.plain}")
