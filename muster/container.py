@@ -11,6 +11,9 @@ from muster.work_settings import Budgets, Endpoint
 DATA_PATH = "/home/agent/data"
 REPOS_PATH = "/home/agent/repos"
 CREDENTIALS_PATH = "/run/secrets/muster"
+WORK_VARIABLE = "MUSTER_WORK"
+"""The container's variable that holds the agent's work settings, as JSON."""
+
 ENDPOINTS_VOLUME = "muster-endpoints"
 """The queues of all agents on a Docker host that share endpoints.
 
@@ -83,7 +86,7 @@ def environment(project: Project, agent: Agent) -> dict[str, str]:
         "CLAUDE_CONFIG_DIR": f"{DATA_PATH}/claude",
         "FORGE_REPO": roster.repo,
         "FORGE_URL": project.internal_forge_url,
-        "MUSTER_WORK": work_settings(project, agent),
+        WORK_VARIABLE: work_settings(project, agent),
         "POLL_INTERVAL": str(agent.poll_interval),
         "PRIMARY_BRANCH": roster.primary_branch,
         "PROJECT_NAME": roster.name,

@@ -12,15 +12,13 @@ from docker.models.containers import Container
 
 from muster import agent_container, agent_log, docker
 from muster.accounts import mark_of
+from muster.container import WORK_VARIABLE
 from muster.forge import Administrator, Forge, ForgeError, User
 from muster.names import container_name
 from muster.roster import Agent, Roster
 
 PATIENCE = 2.0
 """Seconds for which a forge that does not answer is asked again: somebody looks at a screen."""
-
-WORK_VARIABLE = "MUSTER_WORK"
-"""The container's variable that holds the agent's work settings, as JSON."""
 
 _READERS = 8
 
