@@ -131,7 +131,6 @@ class Loop:
             work.probe(services)
         except (work.EndpointNotReadyError, CredentialError):
             cycle.settle()
-            self._reporter.state.forge = {"status": 200}
             raise
         self._reporter.state.result, self._reporter.state.error = "ok", None
         requested = request.take(services.data)
@@ -140,7 +139,6 @@ class Loop:
         except FormulaError as error:  # the agent's other roles have nothing to do
             self._without_formula(str(error))
             return False
-        self._reporter.state.forge = {"status": 200}
         if found:
             self._failures = 0
             return True

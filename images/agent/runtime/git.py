@@ -2,7 +2,7 @@
 
 Nothing of a repository's content is obeyed here: the mirror has no work tree, hooks are off, and
 neither the system's nor a user's configuration is read. Git runs on a model's tree only inside the
-jail (`prepare`, `work`).
+jail (`tree`).
 """
 
 import base64
@@ -15,7 +15,13 @@ from pathlib import Path
 SECONDS = 600
 """How long a transfer may take; git itself gives up after a minute without data."""
 
-NOBODY = {"GIT_AUTHOR_NAME": "muster", "GIT_AUTHOR_EMAIL": "muster@muster.invalid"}
+_IDENTITY = {
+    "GIT_AUTHOR_EMAIL": "muster@muster.invalid",
+    "GIT_AUTHOR_NAME": "muster",
+    "GIT_COMMITTER_EMAIL": "muster@muster.invalid",
+    "GIT_COMMITTER_NAME": "muster",
+}
+"""Whose commits the mirror's own are: claims."""
 
 _HARMLESS = (
     *("badDate", "badDateOverflow", "badEmail", "badFilemode", "badName", "badTimezone"),
@@ -102,7 +108,7 @@ class Mirror:
         return commit
 
     def push(self, commit: str, ref: str, *, expected: str | None = None) -> None:
-        """Set a ref at the forge to a commit, or delete it where `commit` is empty.
+        """Set a ref at the forge to a commit, or delete it if `commit` is empty.
 
         Args:
             commit: The commit, empty to delete.
@@ -191,7 +197,7 @@ class Mirror:
             done = subprocess.run(  # noqa: S603
                 ["git", *arguments],  # noqa: S607
                 cwd=at or self.folder,
-                env=environment(configuration) | NOBODY_COMMITS | dict(more or {}),
+                env=environment(configuration) | _IDENTITY | dict(more or {}),
                 input=stdin,
                 capture_output=True,
                 timeout=SECONDS,
@@ -217,13 +223,6 @@ def _bundled_commit(header: bytes) -> str:
     if not first.startswith("# v") or found is None or len(refs) != 1:
         raise GitError("the tree's bundle is not valid")
     return found[1]
-
-
-NOBODY_COMMITS = {
-    **NOBODY,
-    "GIT_COMMITTER_NAME": NOBODY["GIT_AUTHOR_NAME"],
-    "GIT_COMMITTER_EMAIL": NOBODY["GIT_AUTHOR_EMAIL"],
-}
 
 
 def environment(configuration: Mapping[str, str]) -> dict[str, str]:
