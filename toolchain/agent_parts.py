@@ -9,6 +9,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain import stamps
@@ -27,23 +28,49 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _GLIBC = ("2_17", "2_28")
 
 
+def are_made() -> bool:
+    """Return whether both are there in the right version.
+
+    Raises:
+        SetupError: Claude Code is not available for the Docker engine's processor.
+    """
+    platforms = _platforms()
+    return all(part.is_made(platforms) for part in _parts())
+
+
 def make() -> None:
     """Fetch what is missing or has another version.
 
     Raises:
-        SetupError: pip failed, or the Docker engine's processor has no Claude Code.
+        SetupError: pip failed, or Claude Code is not available for the Docker engine's processor.
     """
     platforms = _platforms()
-    _fresh("claude", LOCKS / "claude.txt", platforms, _make_claude)
-    _fresh("agent-libraries", LOCKS / "requirements.txt", platforms, _make_libraries)
+    for part in _parts():
+        if not part.is_made(platforms):
+            part.make(platforms)
+            stamps.write(part.name, part.stamp(platforms))
 
 
-def _fresh(name: str, lock: Path, platforms: list[str], make: Callable[[list[str]], None]) -> None:
-    stamp = stamps.digest(*platforms, lock)
-    if stamps.fits(name, stamp) and (BUILD / name).exists():
-        return
-    make(platforms)
-    stamps.write(name, stamp)
+@dataclass(frozen=True)
+class _Part:
+    """A folder in the build folder, made from what a lock file pins."""
+
+    name: str
+    lock: str
+    make: Callable[[list[str]], None]
+
+    def stamp(self, platforms: list[str]) -> str:
+        return stamps.digest(*platforms, LOCKS / self.lock)
+
+    def is_made(self, platforms: list[str]) -> bool:
+        return stamps.fits(self.name, self.stamp(platforms)) and (BUILD / self.name).exists()
+
+
+def _parts() -> list[_Part]:
+    return [
+        _Part("claude", "claude.txt", _make_claude),
+        _Part("agent-libraries", "requirements.txt", _make_libraries),
+    ]
 
 
 def _make_claude(platforms: list[str]) -> None:

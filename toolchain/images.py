@@ -47,8 +47,11 @@ def plan() -> list[Step]:
     if not (engine and _stands_for(FORGE, versions.FORGE_IMAGE, _own_forge())):
         title = "Forge image (6 minutes where it is built)"
         steps.append(Step(title, _make_forge, _missing_for_forge()))
+    # The tests run Claude Code outside its image too, so a checkout needs it if the image exists.
+    if not (engine and agent_parts.are_made()):
+        steps.append(Step("Claude Code (downloads 180 MB)", agent_parts.make))
     if not (engine and _stands_for(AGENT, own_agent())):
-        steps.append(Step("Agent image (downloads Claude Code, 180 MB)", _make_agent))
+        steps.append(Step("Agent image", _make_agent))
     if not (engine and _stands_for(ENDPOINT, _own_endpoint())):
         steps.append(Step("Scripted endpoint's image", _make_endpoint))
     return steps
@@ -101,7 +104,6 @@ def _make_forge() -> None:
 def _make_agent() -> None:
     own = own_agent()
     if _id(own) is None:
-        agent_parts.make()
         contents = {".": FOLDER / "agent", "libraries": agent_parts.LIBRARIES}
         contents |= {f"muster/{name}": ROOT / "muster" / name for name in SHARED}
         _build(own, contents | {"claude": agent_parts.CLAUDE})

@@ -1,10 +1,11 @@
 """What the agent image takes from PyPI: the versions that were tested, by their hashes."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from toolchain import agent_parts, versions
+from toolchain import agent_parts, docker_engine, images, stamps, versions
 from toolchain.agent_parts import LOCKS
 from toolchain.steps import SetupError
 
@@ -50,3 +51,21 @@ def test_an_engine_on_another_processor_is_refused_with_what_to_use(
 
     with pytest.raises(SetupError, match="not available for riscv64: use an engine on"):
         agent_parts.make()
+
+
+def test_a_second_checkout_fetches_claude_code_though_the_image_exists(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Tests run Claude Code outside the image too."""
+    monkeypatch.setattr(docker_engine, "answers", lambda: True)
+    monkeypatch.setattr(images, "_stands_for", lambda *_: True)
+    monkeypatch.setattr(agent_parts, "ask", lambda *_: "amd64")
+    monkeypatch.setattr(agent_parts, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(stamps, "STAMPS", tmp_path / "stamps")
+
+    assert [step.run for step in images.plan()] == [agent_parts.make]
+
+    for part in agent_parts._parts():  # noqa: SLF001
+        (tmp_path / "build" / part.name).mkdir(parents=True)
+        stamps.write(part.name, part.stamp(agent_parts._platforms()))  # noqa: SLF001
+    assert images.plan() == []

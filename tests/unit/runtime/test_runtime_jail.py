@@ -24,9 +24,6 @@ from runtime.jail import Jail, unsupported
 from toolchain.agent_parts import CLAUDE as CLAUDE_FOLDER
 
 pytestmark = pytest.mark.skipif(unsupported() is not None, reason=str(unsupported()))
-has_claude = pytest.mark.skipif(
-    not (CLAUDE_FOLDER / "claude").exists(), reason="`make setup` has not fetched Claude Code"
-)
 scopes_signals = pytest.mark.skipif(
     landlockpy.abi_version() < 6, reason="Landlock scopes signals and sockets from Linux 6.12 on"
 )
@@ -678,7 +675,6 @@ def session(
     return result
 
 
-@has_claude
 def test_claude_code_starts(tree: Path, homes: dict[str, str]) -> None:
     folders = tuple(map(Path, homes.values()))
     jail = Jail((CLAUDE_FOLDER,), (tree, *folders), ())
@@ -686,7 +682,6 @@ def test_claude_code_starts(tree: Path, homes: dict[str, str]) -> None:
     assert "Claude Code" in done.stdout
 
 
-@has_claude
 def test_claude_code_works_through_one_port(tree: Path, homes: dict[str, str]) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     folders = tuple(map(Path, homes.values()))
@@ -698,7 +693,6 @@ def test_claude_code_works_through_one_port(tree: Path, homes: dict[str, str]) -
     assert (tree / "file").read_text() == "42\n"
 
 
-@has_claude
 def test_claude_code_works_through_a_unix_socket(tree: Path, homes: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/socket"
@@ -711,7 +705,6 @@ def test_claude_code_works_through_a_unix_socket(tree: Path, homes: dict[str, st
     assert (result["is_error"], result["result"]) == (False, "42")
 
 
-@has_claude
 def test_what_claude_code_starts_is_in_the_jail_too(
     tree: Path, token: Path, homes: dict[str, str]
 ) -> None:
