@@ -55,11 +55,13 @@ def request(session: Session, name: str, issue: int, *, wait: bool) -> int:
         before = agent_container.last_line(container)
         with agent_container.new_log_lines(container, WAIT) as lines:
             answer = _ask(client, container, name, issue)
-            session.screen.say(answer)
-            found = Decision("pending", before)
             if wait:
-                found = decision(lines, issue, before, session.screen.console.print)
+                show = session.screen.console.print
+                found = decision(answer, lines, issue, before, show)
                 session.screen.say(_result(found, name, issue))
+            else:
+                found = Decision("pending", before)
+                session.screen.say(answer)
     line = found.line
     session.screen.report(
         {
@@ -102,20 +104,26 @@ def _ask(client: DockerClient, container: Container, name: str, issue: int) -> s
 
 
 def decision(
-    lines: Iterable[str], issue: int, before: Line | None, show: Callable[[Text], None]
+    answer: str,
+    lines: Iterable[str],
+    issue: int,
+    before: Line | None,
+    show: Callable[[Text], None],
 ) -> Decision:
-    """Show the log until the agent has decided, the lines end, or Ctrl-C.
+    """Show the answer, then the log until the agent has decided, the lines end, or Ctrl-C.
 
     Args:
+        answer: what the agent answered. Ctrl-C ends the wait as soon as this is shown.
         lines: what the agent logs after the request.
         issue: the issue that it was asked to take.
         before: the last line before the request.
         show: shows a line.
     """
     view, seen = LogView(), before
-    if before is not None and _holds(before, issue):
-        return Decision("taken", before)
     with suppress(KeyboardInterrupt):
+        show(Text(answer))
+        if before is not None and _holds(before, issue):
+            return Decision("taken", before)
         for text in lines:
             for shown in view.shown(text):
                 show(shown)

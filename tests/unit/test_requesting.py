@@ -27,7 +27,9 @@ def decided(lines: Iterable[str], before: str = IDLE) -> tuple[Decision, list[st
     def show(text: Text) -> None:
         seen.append(text.plain)
 
-    return decision(lines, 12, agent_log.read(before), show), seen
+    found = decision("dev-qwen takes #12 now.", lines, 12, agent_log.read(before), show)
+    assert seen.pop(0) == "dev-qwen takes #12 now."
+    return found, seen
 
 
 def outcome(*lines: str, before: str = IDLE) -> str:
@@ -88,3 +90,11 @@ def test_ctrl_c_ends_the_waiting_with_what_was_seen() -> None:
     assert found.outcome == "pending"
     assert isinstance(found.line, Line)
     assert found.line.works_on(10)
+
+
+def test_ctrl_c_as_soon_as_the_answer_is_shown_ends_the_waiting_too() -> None:
+    def interrupted(_: Text) -> None:
+        raise KeyboardInterrupt
+
+    found = decision("dev-qwen takes #12 now.", [], 12, agent_log.read(IDLE), interrupted)
+    assert found.outcome == "pending"
