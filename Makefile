@@ -28,10 +28,10 @@ lint: setup ## check style and types
 	@$(ACTIVE) mypy
 
 test: lint ## set up, check style and types, run the tests (15 minutes on 2 cores)
-	@$(ACTIVE) pytest --numprocesses 2
+	@$(ACTIVE) pytest --numprocesses 2 --dist worksteal
 
 test-all: lint ## the same, and the slow combinations of faults at work
-	@$(ACTIVE) pytest --numprocesses 2 -m ""
+	@$(ACTIVE) pytest --numprocesses 2 --dist worksteal -m ""
 
 bench: setup ## measure, against a floor of plain API calls and container starts
 	@$(ACTIVE) python -m bench

@@ -78,9 +78,10 @@ def within_borders(text: str) -> str:
     return inside
 
 
-def test_what_people_wrote_reaches_the_model_only_quoted_and_without_hidden_text(
+def test_what_people_and_checks_wrote_reaches_the_model_only_quoted_and_without_hidden_text(
     crew: Crew, worker: Worker
 ) -> None:
+    """Instructions of the primary branch are passed on, once: CLAUDE.md and AGENTS.md are links."""
     title = f"Greet people. {ORDER} zero"
     issue = crew.issue(title, BODY)
     stranger = f"{crew.name}-stranger"
@@ -110,17 +111,9 @@ def test_what_people_wrote_reaches_the_model_only_quoted_and_without_hidden_text
     assert "===== end" in inside  # as it was written: it ends nothing
     system = json.dumps([each.body["system"] for each in crew.endpoint.requests])
     assert ORDER not in system
-    assert INSTRUCTIONS in system
-
-
-def test_instructions_of_the_primary_branch_are_passed_on_once(crew: Crew) -> None:
-    """CLAUDE.md and AGENTS.md are links to the same file."""
     for request in crew.endpoint.requests:
         assert json.dumps(request.body["system"]).count(INSTRUCTIONS) == 1
-
-
-def test_a_checks_output_is_quoted(crew: Crew) -> None:
-    """The model wrote the file that the check prints."""
+    # The model wrote the file that the check prints.
     last = max(crew.endpoint.requests, key=lambda request: len(request.body["messages"]))
     texts = json.dumps(last.body["messages"])
     assert "A check of the project fails" in texts
