@@ -8,13 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import docker
 import docker.errors
+import docker.tls
 import requests
 from docker.models.containers import Container
 from docker.types import Mount
 
+from muster import docker_host, docker_ssh
+from muster.docker_host import CERTIFICATES, DockerHost, DockerHostError
 from muster.errors import MusterError
 from muster.names import STACK_LABEL
 
@@ -27,21 +31,66 @@ class DockerError(MusterError):
 
 
 def connect(host: str | None) -> docker.DockerClient:
-    """Connect to the engine at `host`, or to the one that the environment names.
+    """Connect to the engine at `host`, or to the one that `docker ps` uses.
 
     Raises:
-        DockerError: no engine answers.
+        DockerError: no engine answers, or it is not known which one is meant.
     """
-    where = host or "the local Docker engine"
     try:
-        client = docker.DockerClient(base_url=host) if host else docker.from_env()
+        return connect_to(docker_host.resolve(host))
+    except DockerHostError as error:
+        raise DockerError(str(error)) from None
+
+
+def connect_to(host: DockerHost) -> docker.DockerClient:
+    """Connect to an engine.
+
+    Raises:
+        DockerError: it does not answer.
+    """
+    ssh = docker_ssh.Ssh(host.address) if host.address.startswith("ssh://") else None
+    try:
+        client = docker_ssh.client(ssh) if ssh else _client(host)
         client.ping()
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        reason = ((ssh and ssh.complaint()) or _reason(error)).rstrip(".")
         raise DockerError(
-            f"Docker is unreachable ({where}): {_reason(error)}. Start it, or name another with "
-            "[muster] docker_host"
+            f"Docker is unreachable ({host}): {reason}. {_advice(host)}, or name another engine "
+            "with DOCKER_HOST or [muster] docker_host"
         ) from None
     return client
+
+
+def _client(host: DockerHost) -> docker.DockerClient:
+    if host.certificates is None:
+        return docker.DockerClient(host.address)
+    ca, certificate, key = (str(host.certificates / name) for name in CERTIFICATES)
+    tls = docker.tls.TLSConfig((certificate, key), ca, verify=True)
+    return docker_ssh.with_api(_TlsClient(host.address, tls=tls))
+
+
+class _TlsClient(docker.APIClient):
+    """The SDK's client, which verifies the engine by its own authority alone.
+
+    requests (2.34) would prefer REQUESTS_CA_BUNDLE to what a session says.
+    """
+
+    def merge_environment_settings(
+        self,
+        url: Any,  # noqa: ANN401
+        proxies: Any,  # noqa: ANN401
+        stream: Any,  # noqa: ANN401
+        verify: Any,  # noqa: ANN401
+        cert: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Return a request's settings, with the session's authority."""
+        return super().merge_environment_settings(url, proxies, stream, verify or self.verify, cert)
+
+
+def _advice(host: DockerHost) -> str:
+    if host.address.startswith("ssh://"):
+        return f"docker --host {host.address} version must work without asking for anything"
+    return "Start it"
 
 
 @contextmanager
@@ -51,7 +100,17 @@ def engine(host: str | None) -> Iterator[docker.DockerClient]:
     Raises:
         DockerError: no engine answers, or it refuses what is asked meanwhile.
     """
-    client = connect(host)
+    with in_use(connect(host)) as client:
+        yield client
+
+
+@contextmanager
+def in_use(client: docker.DockerClient) -> Iterator[docker.DockerClient]:
+    """Close a client at the end; what an engine refuses meanwhile is a message.
+
+    Raises:
+        DockerError: the engine refuses, or does not answer any more.
+    """
     try:
         yield client
     except docker.errors.APIError as error:
