@@ -20,7 +20,9 @@ from bench.figures import Figure
 from bench.floor import Floor
 from bench.gaps import Gaps
 from bench.memory import MemoryWatch
+from muster import docker_host
 from muster.docker import make_empty_image
+from muster.docker_engine import describe
 from muster.project import Project
 from muster.roster import load
 
@@ -172,9 +174,15 @@ class Bench:
             Crew(place).write(names(size))
             roster = load(place.roster_path)
             make_empty_image(self.client)
-            images: dict[str, str] = {}
             project = Project(
-                place.name, roster, self.server.administrator, None, forge_port=0, images=images
+                place.name,
+                roster,
+                self.server.administrator,
+                None,
+                forge_port=0,
+                images={},
+                docker_host=docker_host.resolve(None),
+                docker_engine=describe(self.client),
             )
             floor = Floor(project, self.client, threads)
             return Seconds(floor.hire(), floor.rotate(), floor.fire())

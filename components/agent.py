@@ -22,6 +22,12 @@ from muster.project import Given, Project
 
 MEBIBYTE = 1024 * 1024
 
+NO_LIMIT = -1
+"""What an engine that does not count swap reports, whatever limit it was given (moby/moby#16476).
+
+Any other limit would show as a change for ever.
+"""
+
 STOP_SECONDS = 10
 """How long a container may take to stop before it is killed; `docker stop` waits as long.
 
@@ -182,7 +188,6 @@ class Agent(pulumi.ComponentResource):
         )
 
     def _credential_files(self, mount: Mount, claim: ContainerClaim) -> CredentialFiles:
-        roster = self._place.project.roster
         return CredentialFiles(
             self.settings.name,
             volume=mount.volume,
@@ -191,7 +196,7 @@ class Agent(pulumi.ComponentResource):
             owner=container.AGENT_UID,
             helper=self._helper,
             labels=self._labels,
-            docker_host=roster.muster.docker_host,
+            project=self._place.project,
             opts=self._child(depends_on=[claim]),
         )
 
@@ -214,7 +219,7 @@ class Agent(pulumi.ComponentResource):
         It follows its credentials by a trigger: Docker is not asked what stands in a volume. The
         trigger is when the volume was filled, not what with, for a secret trigger never fires.
         """
-        service = self._service
+        service, limits = self._service, self._place.project.docker_engine
         trigger: list[pulumi.Input[str]] = [self._image_id]
         variables: dict[str, pulumi.Input[str]] = {**service.environment}
         mount = container.credentials_mount(self._place.project, self.settings)
@@ -224,7 +229,7 @@ class Agent(pulumi.ComponentResource):
             helper=self._helper,
             volume=mount.volume,
             labels=self._labels,
-            docker_host=self._place.project.roster.muster.docker_host,
+            project=self._place.project,
             network=self._place.network,
             opts=self._child(depends_on=depends_on),
         )
@@ -258,9 +263,9 @@ class Agent(pulumi.ComponentResource):
             ],
             labels=label_args(docker.ContainerLabelArgs, {**service.labels, **compose_labels}),
             restart=service.restart,
-            memory=service.memory // MEBIBYTE,
-            memory_swap=service.memory // MEBIBYTE,
-            cpus=str(service.cpus),
+            memory=service.memory // MEBIBYTE if limits.limits_memory else None,
+            memory_swap=service.memory // MEBIBYTE if limits.limits_swap else NO_LIMIT,
+            cpus=str(service.cpus) if limits.limits_cpus else None,
             log_driver=service.log_driver,
             log_opts=dict(service.log_options),
             security_opts=list(service.security_options),

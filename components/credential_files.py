@@ -2,12 +2,15 @@
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
+from components.docker_place import OtherEngineError, docker_place, engine
 from components.provider import Props, Provider
-from muster.docker import Delivery, engine, fill_volume, has_volume, remove_volume
+from muster.docker import Delivery, DockerError, fill_volume, has_volume, remove_volume
+from muster.project import Project
 
 
 class CredentialFilesProvider(Provider):
@@ -16,9 +19,12 @@ class CredentialFilesProvider(Provider):
     A volume and a container of pulumi-docker's could do it, too. But the engine writes all that
     it knows of both at every step of everybody's, and the plugin (5.2) sleeps for two seconds
     before it removes a volume.
+
+    The way to the engine is carried along: another one changes no file, and an update would
+    replace the container.
     """
 
-    replace_on = ("volume", "docker_host")
+    replace_on = ("volume",)
     update_on = ("files", "path", "owner", "helper", "labels")
 
     def create(self, props: Props) -> CreateResult:
@@ -30,13 +36,22 @@ class CredentialFilesProvider(Provider):
         return UpdateResult(_delivered(news))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Report what is recorded, for nobody can read a volume; gone where there is none."""
-        with engine(props.get("docker_host")) as client:
-            return ReadResult(id_, props) if has_volume(client, id_) else ReadResult(None, {})
+        """Report what is recorded, for nobody can read a volume; gone where there is none.
+
+        The way to the engine may be an old one: whoever reads the container reports an engine that
+        cannot be reached.
+        """
+        try:
+            with engine(props) as client:
+                return ReadResult(id_, props) if has_volume(client, id_) else ReadResult(None, {})
+        except OtherEngineError:
+            return ReadResult(None, {})
+        except DockerError:
+            return ReadResult(id_, props)
 
     def delete(self, id_: str, props: Props) -> None:
-        """Remove the volume; one that a container still holds goes with the container's claim."""
-        with engine(props.get("docker_host")) as client:
+        """Remove the volume; what cannot be removed now goes with the container's claim."""
+        with suppress(DockerError), engine(props) as client:
             remove_volume(client, id_, props["labels"])
 
 
@@ -49,7 +64,7 @@ def _delivered(props: Props) -> Props:
         helper=props["helper"],
         labels=props["labels"],
     )
-    with engine(props.get("docker_host")) as client:
+    with engine(props) as client:
         fill_volume(client, delivery)
     return {**props, "delivery": secrets.token_hex(4)}
 
@@ -72,7 +87,7 @@ class CredentialFiles(Resource, module="muster", name="CredentialFiles"):
         owner: int,
         helper: str,
         labels: Mapping[str, str],
-        docker_host: str | None,
+        project: Project,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the files.
@@ -85,7 +100,7 @@ class CredentialFiles(Resource, module="muster", name="CredentialFiles"):
             owner: the user and group whose files they are.
             helper: the name of the container through which they go in.
             labels: by which both are known to be the agent's.
-            docker_host: the engine, None for the one that the environment names.
+            project: the project, which knows the engine.
             opts: the resource's options.
         """
         super().__init__(
@@ -98,7 +113,7 @@ class CredentialFiles(Resource, module="muster", name="CredentialFiles"):
                 "owner": owner,
                 "helper": helper,
                 "labels": dict(labels),
-                "docker_host": docker_host,
+                **docker_place(project),
                 "delivery": None,
             },
             opts,

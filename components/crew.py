@@ -14,6 +14,7 @@ from components.leftovers import Hooks
 from components.local_forge import LocalForge
 from components.traces import untraced
 from muster import compose, container, local_forge, names
+from muster.docker_host import DockerHost
 from muster.project import Project
 
 
@@ -23,7 +24,7 @@ class Crew(pulumi.ComponentResource):
     @untraced()
     def __init__(self, project: Project, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the crew of a project that the preflight has looked at."""
-        providers = pulumi.ResourceOptions(providers=_providers(project.roster.muster.docker_host))
+        providers = pulumi.ResourceOptions(providers=[_docker(project.docker_host)])
         super().__init__(
             "muster:index:Crew",
             project.roster.name,
@@ -31,10 +32,7 @@ class Crew(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(opts, providers),
         )
         self._project = project
-        self._hooks = Hooks(
-            project.roster.muster.docker_host,
-            names.labels(project.stack, project.roster.name),
-        )
+        self._hooks = Hooks(project.docker_host, names.labels(project.stack, project.roster.name))
         network = self._network()
         labels = self._compose_view()
         place = Place(
@@ -66,6 +64,7 @@ class Crew(pulumi.ComponentResource):
             "network",
             name=project.network,
             labels=label_args(docker.NetworkLabelArgs, labels),
+            options=dict(roster.muster.network_options) or None,
             opts=pulumi.ResourceOptions(
                 parent=self, delete_before_replace=True, hooks=self._hooks.network
             ),
@@ -122,9 +121,21 @@ class Crew(pulumi.ComponentResource):
             EnvFile("crew", path=path, values=values, opts=pulumi.ResourceOptions(parent=self))
 
 
-def _providers(docker_host: str | None) -> list[pulumi.ProviderResource]:
-    """Declare who speaks to the Docker engine that the roster names, where it names one."""
-    return [docker.Provider("docker", host=docker_host)] if docker_host else []
+def _docker(host: DockerHost) -> pulumi.ProviderResource:
+    """Declare who speaks to the Docker engine.
+
+    Everything by which pulumi-docker (5.2) chooses an engine is set, if only to nothing: for what
+    is not set, it reads variables of its own and of Docker's, and by other rules than Docker does.
+    """
+    return docker.Provider(
+        "docker",
+        host=host.address,
+        cert_path=str(host.certificates or ""),
+        context="",
+        ca_material="",
+        cert_material="",
+        key_material="",
+    )
 
 
 def _shared_values(project: Project) -> Mapping[str, str]:

@@ -9,14 +9,21 @@ from typing import Any
 import pulumi
 
 from muster.docker import (
-    connect,
+    connect_to,
     limit_processes,
     remove_leftover_container,
     remove_leftover_network,
 )
+from muster.docker_host import DockerHost
 from muster.names import PIDS_LABEL
 
 _threads = ThreadPoolExecutor(4, "hooks")
+
+_POOLS_USED_UP = (
+    "could not find an available, non-overlapping IPv4 address pool",  # Docker 20.10
+    "all predefined address pools have been fully subnetted",  # Docker 29
+)
+"""What Docker answers if no addresses are left for another network."""
 
 
 class Hooks:
@@ -27,9 +34,9 @@ class Hooks:
     a create. After it, the limit of processes is set, for which pulumi-docker 5.2 has no input.
     """
 
-    def __init__(self, docker_host: str | None, labels: Mapping[str, str]) -> None:
+    def __init__(self, host: DockerHost, labels: Mapping[str, str]) -> None:
         """Register the hooks for an engine and for what carries these labels."""
-        client = functools.cache(lambda: connect(docker_host))
+        client = functools.cache(lambda: connect_to(host))
 
         async def clear_container(args: pulumi.ResourceHookArgs) -> None:
             await _aside(remove_leftover_container, client(), _inputs(args)["name"], labels)
@@ -50,8 +57,20 @@ class Hooks:
             before_create=[cleared], after_create=[limited]
         )
         self.network = pulumi.ResourceHookBinding(
-            before_create=[pulumi.ResourceHook("clear-leftover-network", clear_network)]
+            before_create=[pulumi.ResourceHook("clear-leftover-network", clear_network)],
+            on_error=[pulumi.ErrorHook("explain-address-pools", _explain)],
         )
+
+
+async def _explain(args: pulumi.ErrorHookArgs) -> bool:
+    """Say what to do about a network for which no addresses are left; it is not tried again."""
+    if any(words in error for error in args.errors for words in _POOLS_USED_UP):
+        pulumi.log.error(
+            "Docker has no addresses left for another network. Remove networks that nothing uses "
+            '(docker network prune), join an existing one ([muster] network = "NAME"), or give '
+            "the engine more addresses (default-address-pools in /etc/docker/daemon.json)"
+        )
+    return False
 
 
 async def _aside(call: Callable[..., None], *arguments: object) -> None:

@@ -85,7 +85,7 @@ class LocalForge(pulumi.ComponentResource):
             "FORGE_ADMIN_USER": administrator.user,
             "FORGE_ADMIN_PASS": pulumi.Output.secret(administrator.password),
         }
-        engine = roster.muster.docker_host
+        engine = roster.muster.docker_host  # without one, the command finds it as Docker does
         account = command.local.Command(
             "administrator",
             create="python -m muster.local_forge administrator",

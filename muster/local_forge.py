@@ -7,9 +7,11 @@ so that no secret stands in a command line. Both commands are safe to repeat.
 import os
 import re
 import secrets
-import subprocess
 import sys
+from typing import cast
 
+from muster import docker
+from muster.docker import DockerError
 from muster.errors import MusterError
 from muster.forge import Basic, Forge, ForgeError, Token, UnauthorizedError
 
@@ -77,6 +79,7 @@ def make_administrator(container: str, forge_url: str, administrator: Basic) -> 
 
     Raises:
         LocalForgeError: the forge's command failed.
+        DockerError: the Docker engine does not answer, or refuses.
         ForgeError: the forge refused.
     """
     forge = Forge(forge_url, administrator)
@@ -127,15 +130,20 @@ def make_repository(
 
 
 def _forgejo(container: str, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - the words are ours
-        ["docker", "exec", "--user", "git", container, "forgejo", "admin", *arguments],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise LocalForgeError(done.stderr or done.stdout)
-    return done.stdout
+    """Run the forge's own command in its container, on the engine that DOCKER_HOST or Docker names.
+
+    Raises:
+        LocalForgeError: it failed.
+        DockerError: the engine does not answer, or refuses.
+    """
+    command = ["forgejo", "admin", *arguments]
+    with docker.engine(None) as client:
+        done = client.containers.get(container).exec_run(command, user="git", demux=True)
+    output = cast("tuple[bytes | None, bytes | None]", done.output)
+    stdout, stderr = ((text or b"").decode(errors="replace") for text in output)
+    if done.exit_code:
+        raise LocalForgeError(stderr or stdout)
+    return stdout
 
 
 def main(what: str) -> None:
@@ -152,7 +160,7 @@ def main(what: str) -> None:
                 os.environ["MUSTER_FORGE_REPOSITORY"],
                 os.environ["MUSTER_FORGE_BRANCH"],
             )
-    except (ForgeError, LocalForgeError) as error:
+    except (DockerError, ForgeError, LocalForgeError) as error:
         sys.exit(f"local forge: {error}")
 
 

@@ -24,6 +24,7 @@ from muster.docker import (
     make_empty_image,
     published_ports,
 )
+from muster.docker_engine import refuse_other_engines
 from muster.errors import MusterError
 from muster.forge import (
     Administrator,
@@ -80,6 +81,7 @@ def inspect(
     stranger: list[str] = []
     try:
         with engine(roster.muster.docker_host) as client:
+            refuse_other_engines(client)
             images, missing = _images(client, roster)
             problems += missing
             make_empty_image(client)

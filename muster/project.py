@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from muster import administrator, local_forge, names, preflight
+from muster import administrator, docker, docker_host, local_forge, names, preflight
+from muster.docker_engine import DockerEngine, describe
+from muster.docker_host import DockerHost
 from muster.forge import Administrator
 from muster.preflight import PreflightError
 from muster.roster import Roster, load
@@ -37,6 +39,8 @@ class Project:
         anthropic_api_key: the key of agents that use the Anthropic API, where there is one.
         forge_port: the local forge's port on this machine's loopback.
         images: the id of each image in use.
+        docker_host: how the Docker engine is reached.
+        docker_engine: what that engine is.
         given: credentials made by hand, by agent.
     """
 
@@ -46,6 +50,8 @@ class Project:
     anthropic_api_key: str | None = field(repr=False)
     forge_port: int
     images: Mapping[str, str]
+    docker_host: DockerHost
+    docker_engine: DockerEngine
     given: Mapping[str, Given] = field(default_factory=dict)
 
     @property
@@ -93,7 +99,10 @@ def find(
         administrator=who,
         anthropic_api_key=key,
     )
-    return Project(stack, roster, who, key, forge_port, images, given)
+    host = docker_host.resolve(roster.muster.docker_host)
+    with docker.in_use(docker.connect_to(host)) as client:
+        engine = describe(client)
+    return Project(stack, roster, who, key, forge_port, images, host, engine, given)
 
 
 def internal_forge_url(roster: Roster) -> str:

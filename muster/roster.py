@@ -204,10 +204,18 @@ class Muster(ContainerSettings):
         description="An existing Docker network to join; default: one made for the project.",
         examples=["disinto_disinto-net"],
     )
+    network_options: dict[str, Annotated[str, BeforeValidator(rules.network_option)]] = Field(
+        default={},
+        description="Options of the network that is made for the project, as for docker network "
+        "create --opt. A change replaces the network and the containers on it.",
+        examples=[{"com.docker.network.driver.mtu": "1400"}],
+    )
     docker_host: Annotated[str, AfterValidator(rules.docker_host)] | None = Field(
         default=None,
-        description="The Docker Engine's address; default: DOCKER_HOST, else the local socket.",
-        examples=["unix:///var/run/docker.sock"],
+        description="The Docker Engine's address (unix://, tcp:// or ssh://), as for docker "
+        "--host; default: the engine that docker ps uses (DOCKER_HOST, DOCKER_CONTEXT, the current "
+        "context, else the local socket).",
+        examples=["unix:///var/run/docker.sock", "ssh://me@10.0.0.5"],
     )
     env_file: NotBlank | None = Field(
         default=None,
@@ -277,6 +285,7 @@ def load(path: Path) -> Roster:
         *_wrong_sections(file.data),
         *_twins(file.data),
         *_wrong_endpoints(file.data),
+        *_options_of_no_network(file.data),
     ]
     if roster is None or findings:
         told = [_problem(path, file.line_of(place), place, message) for place, message in findings]
@@ -432,3 +441,16 @@ def _normalised(url: object) -> str | None:
         return rules.url_inside(url) if isinstance(url, str) else None
     except ValueError:
         return None
+
+
+def _options_of_no_network(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    muster = data.get("muster")
+    message = (
+        "these are for a network that Muster makes, and network names one that exists; remove one "
+        "of the two, or set the options with docker network create --opt"
+    )
+    if isinstance(muster, dict) and muster.get("network") and muster.get("network_options"):
+        yield (
+            ("muster", "network_options"),
+            message,
+        )

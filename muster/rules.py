@@ -25,7 +25,7 @@ MEMORY_PATTERN = "^[1-9][0-9]*[bkmgBKMG]$"
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Docker knows no aliases on its own networks, and agents are found by alias.
 _DOCKERS_NETWORKS = {"bridge", "default", "host", "none"}
-_DOCKER_HOST_SCHEMES = {"npipe", "tcp", "unix"}
+_DOCKER_HOST_SCHEMES = {"npipe", "ssh", "tcp", "unix"}
 _IMAGE = re.compile(
     r"([A-Za-z0-9.-]+(:\d+)?/)?"  # registry
     r"[a-z0-9]+([._/-]+[a-z0-9]+)*"
@@ -263,20 +263,25 @@ def network(value: str) -> str:
     return value
 
 
+def network_option(value: object) -> str:
+    """Return an option of a Docker network as Docker takes it: numbers and truths are text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | str):
+        return str(value)
+    raise ValueError('an option of a Docker network is a text; write one such as "1400"')
+
+
 def docker_host(value: str) -> str:
     """Check the address of a Docker Engine."""
     scheme, separator, rest = value.partition("://")
-    if scheme == "ssh":
-        raise ValueError(
-            "an engine is not reached over SSH; forward its socket "
-            "(ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST) "
-            'and write "unix:///tmp/docker.sock"'
-        )
     if scheme not in _DOCKER_HOST_SCHEMES or not separator or not rest:
         raise ValueError(
-            "this is no address of a Docker Engine; write unix:// or tcp:// first, "
-            'such as "unix:///var/run/docker.sock"'
+            "this is not the address of a Docker Engine; write unix://, tcp:// or ssh:// first, "
+            'such as "unix:///var/run/docker.sock" or "ssh://me@10.0.0.5"'
         )
+    if "@" in rest and ":" in rest.partition("@")[0]:  # never shown: it may be a real one
+        raise ValueError("an address of a Docker Engine cannot hold a password; use an SSH key")
     return value
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from muster import docker, local_forge, preflight
+from muster import docker, docker_engine, docker_host, local_forge, preflight
 from muster.doctor import mends
-from muster.doctor.findings import Finding, NotAskedError, not_asked, well, wrong
+from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
 from muster.doctor.subject import Subject
 from muster.roster import Muster, Roster, RosterError, load, problem
 from muster.toml_file import Place
@@ -49,9 +49,13 @@ def _in_docker(subject: Subject, roster: Roster) -> Iterator[Finding]:
     for image, place in _images(roster).items():
         if docker.local_image_id(client, image) is None:
             message = f"image {image} is not on this engine"
-            yield wrong(str(problem(roster, place, message)), _mend_image(image))
+            yield wrong(str(problem(roster, place, message)), _mend_image(roster, image))
     for missing in preflight.missing_network(client, roster):
-        yield wrong(str(missing), f"docker network create {roster.muster.network}")
+        words = ("network", "create", str(roster.muster.network))
+        yield wrong(str(missing), docker_host.command(roster.muster.docker_host, *words))
+    host = docker_host.resolve(roster.muster.docker_host, subject.environment)
+    for each in docker_engine.warnings(host, docker_engine.describe(client), roster):
+        yield warning(str(each))
     for foreign in preflight.foreign_containers(client, roster, subject.stack.get()):
         yield wrong(str(foreign), mends.edit(roster.path, subject.line_of("name")))
 
@@ -65,9 +69,10 @@ def _images(roster: Roster) -> dict[str, Place]:
     return places
 
 
-def _mend_image(image: str) -> str:
+def _mend_image(roster: Roster, image: str) -> str:
     ours = {Muster().image, local_forge.IMAGE}
-    return mends.SET_UP if image in ours else f"docker pull {image}"
+    pull = docker_host.command(roster.muster.docker_host, "pull", image)
+    return mends.SET_UP if image in ours else pull
 
 
 def _accounts(subject: Subject, roster: Roster) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from forge_server import ForgeServer
 from strict_forge import StrictForge
 from workplace import Workplace
 
+from muster.docker import engine
 from muster.forge import Administrator, Forge
 
 
@@ -26,9 +27,9 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def docker_client() -> Iterator[docker.DockerClient]:
-    client = docker.from_env()
-    yield client
-    client.close()
+    """The engine that `docker ps` uses."""
+    with engine(None) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,9 @@ def test_a_forge_and_an_engine_that_do_not_answer_are_told_with_their_addresses(
         forge_url="http://127.0.0.1:9",
     )
     docker, forge = _refusal(workplace).splitlines()
-    assert docker.startswith("Docker is unreachable (unix:///nowhere/docker.sock): No such file")
+    assert docker.startswith(
+        "Docker is unreachable (unix:///nowhere/docker.sock, [muster] docker_host): No such file"
+    )
     assert f"stacks/{workplace.name}.toml:3: forge_url: " in forge
     assert "http://127.0.0.1:9 cannot be reached" in forge
 

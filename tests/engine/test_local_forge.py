@@ -77,7 +77,7 @@ def test_a_stack_with_a_forge_of_its_own_works_and_leaves_nothing(workplace: Wor
         assert f"port {port} of this machine is in use" in place.pulumi("preview", expect=1)
     with process_arguments() as seen:
         place.up()
-    assert any("forgejo\0admin" in arguments for arguments in seen)
+    assert any("admin\0user\0create" in arguments for arguments in seen)
     assert not any(administrator.password in arguments for arguments in seen)
 
     forge = Forge(f"http://127.0.0.1:{port}", administrator)

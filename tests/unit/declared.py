@@ -11,6 +11,8 @@ from pulumi.runtime import mocks, settings
 from pulumi.runtime.proto import resource_pb2
 
 from components.crew import Crew
+from muster.docker_engine import DockerEngine
+from muster.docker_host import DockerHost
 from muster.forge import Administrator
 from muster.project import Project
 from muster.roster import load
@@ -96,6 +98,9 @@ class _Callbacks:
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         """Take the hook; its name stands in the registrations."""
 
+    def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
+        """Take the hook; its name stands in the registrations."""
+
 
 def declare(program: Callable[[], object]) -> Declarations:
     """Run a program, and return what it declared."""
@@ -124,6 +129,8 @@ def project(folder: Path, agents: str, muster: str = "", **facts: Any) -> Projec
         "anthropic_api_key": None,
         "forge_port": 3000,
         "images": IMAGES,
+        "docker_host": DockerHost("unix:///srv/docker.sock"),
+        "docker_engine": DockerEngine("the-engine"),
     }
     return Project(roster=load(path), **{**known, **facts})
 
@@ -141,7 +148,11 @@ def _declared(request: resource_pb2.RegisterResourceRequest) -> Declared:
         "delete_before_replace": request.deleteBeforeReplace,
         "retain_on_delete": request.retainOnDelete,
         "trigger": _plain(MessageToDict(request.replacement_trigger)),
-        "hooks": [*request.hooks.before_create, *request.hooks.after_create],
+        "hooks": [
+            *request.hooks.before_create,
+            *request.hooks.after_create,
+            *request.hooks.on_error,
+        ],
         "secret_outputs": list(request.additionalSecretOutputs),
         "provider": request.provider.rpartition("::")[2],
         "protect": request.protect,

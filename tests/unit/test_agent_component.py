@@ -11,6 +11,7 @@ from declared import Declared, Secret, crew, declare, project
 
 from components.crew import Crew
 from muster import compose
+from muster.docker_engine import DockerEngine
 
 QWEN = """
 [agents.dev-qwen]
@@ -129,7 +130,12 @@ def environment(declared: Declared) -> dict[str, Any]:
 def test_an_agent_is_exactly_these_resources(tmp_path: Path) -> None:
     declared = crew(tmp_path, QWEN)
     assert declared.children("Agent dev-qwen") == HELD
-    assert sorted(declared.keys() - HELD) == ["Agent dev-qwen", "Crew demo", "Network network"]
+    assert sorted(declared.keys() - HELD) == [
+        "Agent dev-qwen",
+        "Crew demo",
+        "Network network",
+        "docker docker",
+    ]
 
 
 def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Path) -> None:
@@ -174,6 +180,8 @@ def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Pa
         "volume": "demo-agents-dev-qwen-credentials",
         "labels": LABELS,
         "network": "muster-demo",
+        "docker_host": "unix:///srv/docker.sock",
+        "docker_engine": "the-engine",
     }
 
 
@@ -204,6 +212,8 @@ def test_credentials_are_secret_files_in_a_volume_of_their_own(tmp_path: Path) -
         "owner": 1000,
         "helper": "demo-credentials-dev-qwen",
         "labels": LABELS,
+        "docker_host": "unix:///srv/docker.sock",
+        "docker_engine": "the-engine",
     }
 
 
@@ -221,13 +231,14 @@ def test_an_agents_resources_have_exactly_these_options(tmp_path: Path) -> None:
             "delete_before_replace": True,
             "trigger": ["sha256:agent", "the-delivery"],
             "hooks": ["clear-leftover-container", "limit-processes"],
+            "provider": "docker docker id",
         },
         "ContainerClaim dev-qwen": {},
         "CredentialFiles dev-qwen": {},
         "RepositoryAccess dev-qwen": {"delete_before_replace": True},
         "TokenSweep dev-qwen": {},
-        "Volume dev-qwen-data": {"retain_on_delete": True},
-        "Volume dev-qwen-repos": {"retain_on_delete": True},
+        "Volume dev-qwen-data": {"retain_on_delete": True, "provider": "docker docker id"},
+        "Volume dev-qwen-repos": {"retain_on_delete": True, "provider": "docker docker id"},
     }
 
 
@@ -340,6 +351,27 @@ def test_limits_reach_the_container_in_dockers_units(tmp_path: Path) -> None:
     assert {"label": "muster.pids", "value": "64"} in inputs["labels"]
 
 
+@pytest.mark.parametrize(
+    ("lacking", "limits"),
+    [
+        ({"limits_swap": False}, {"memory": 2048, "memorySwap": -1, "cpus": "2.0"}),
+        (
+            {"limits_swap": False, "limits_memory": False},
+            {"memorySwap": -1, "cpus": "2.0"},
+        ),
+        ({"limits_cpus": False}, {"memory": 2048, "memorySwap": 2048}),
+    ],
+)
+def test_a_limit_is_what_the_engine_reports_of_it(
+    tmp_path: Path, lacking: dict[str, bool], limits: dict[str, object]
+) -> None:
+    """Another would be a change for ever: no update makes it so."""
+    engine = DockerEngine("the-engine", **lacking)
+    inputs = crew(tmp_path, QWEN, docker_engine=engine)["Container dev-qwen"].inputs
+    shown = {key: inputs[key] for key in ("memory", "memorySwap", "cpus") if key in inputs}
+    assert shown == limits
+
+
 def test_a_root_file_system_that_can_be_written_to_is_the_containers_alone(
     tmp_path: Path,
 ) -> None:
@@ -383,7 +415,7 @@ def test_no_names_of_agents_make_two_resources_one(tmp_path: Path) -> None:
         f'[agents.{name}]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n' for name in names
     )
     declared = crew(tmp_path, agents)
-    assert len(declared) == 2 + len(names) * (1 + len(HELD))
+    assert len(declared) == 3 + len(names) * (1 + len(HELD))
     containers = [one.inputs["name"] for label, one in declared.items() if "Container " in label]
     assert len(set(containers)) == len(containers)
 

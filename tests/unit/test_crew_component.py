@@ -6,6 +6,7 @@ import pytest
 from declared import Secret, crew
 
 from muster import compose
+from muster.docker_host import DockerHost
 from muster.forge import Administrator
 
 QWEN = '[agents.dev-qwen]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n'
@@ -45,7 +46,12 @@ def test_two_agents_are_twice_one_and_nothing_more(tmp_path: Path) -> None:
 
 
 def test_an_empty_crew_is_a_network_and_a_compose_file(tmp_path: Path) -> None:
-    assert sorted(crew(tmp_path, "")) == ["ComposeFile compose", "Crew demo", "Network network"]
+    assert sorted(crew(tmp_path, "")) == [
+        "ComposeFile compose",
+        "Crew demo",
+        "Network network",
+        "docker docker",
+    ]
 
 
 def test_no_order_of_the_roster_changes_an_agent(tmp_path: Path) -> None:
@@ -60,8 +66,15 @@ def test_a_project_without_a_network_gets_its_own(tmp_path: Path) -> None:
     assert network.inputs == {"name": "muster-demo", "labels": LABELS}
     assert network.options == {
         "delete_before_replace": True,
-        "hooks": ["clear-leftover-network"],
+        "hooks": ["clear-leftover-network", "explain-address-pools"],
+        "provider": "docker docker id",
     }
+
+
+def test_a_network_gets_the_options_that_the_roster_names(tmp_path: Path) -> None:
+    options = 'network_options = { "com.docker.network.driver.mtu" = 1400 }'
+    network = crew(tmp_path, QWEN, options)["Network network"]
+    assert network.inputs["options"] == {"com.docker.network.driver.mtu": "1400"}
 
 
 def test_a_network_that_exists_is_joined_and_not_declared(tmp_path: Path) -> None:
@@ -75,12 +88,27 @@ def test_a_network_that_exists_is_joined_and_not_declared(tmp_path: Path) -> Non
 
 # The Docker engine
 
-ENGINE = "unix:///srv/docker.sock"
+ENGINE = "tcp://10.0.0.5:2376"
+REMOTE = DockerHost(ENGINE, "DOCKER_HOST", Path("/certs"))
 
 
-def test_a_crew_is_on_the_engine_that_the_roster_names(tmp_path: Path) -> None:
-    declared = crew(tmp_path, QWEN, f'local_forge = true\ndocker_host = "{ENGINE}"')
-    assert declared["docker docker"].inputs == {"host": ENGINE}
+def test_everything_of_a_crew_is_on_one_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not set for pulumi-docker, it reads from these variables."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    monkeypatch.setenv("DOCKER_CONTEXT", "another")
+    monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
+    muster = f'local_forge = true\ndocker_host = "{ENGINE}"'
+    declared = crew(tmp_path, QWEN, muster, docker_host=REMOTE)
+    assert declared["docker docker"].inputs == {
+        "host": ENGINE,
+        "certPath": "/certs",
+        "context": "",
+        "caMaterial": "",
+        "certMaterial": "",
+        "keyMaterial": "",
+    }
     docker = [
         one.options.get("provider")
         for label, one in declared.items()
@@ -88,14 +116,18 @@ def test_a_crew_is_on_the_engine_that_the_roster_names(tmp_path: Path) -> None:
     ]
     assert docker == 6 * ["docker docker id"]
     for label in ("CredentialFiles dev-qwen", "ContainerClaim dev-qwen"):
-        assert declared[label].inputs["docker_host"] == ENGINE
+        inputs = declared[label].inputs
+        assert (inputs["docker_host"], inputs["docker_certificates"]) == (ENGINE, "/certs")
+        assert inputs["docker_engine"] == "the-engine"
     environment = declared["Command administrator"].inputs["environment"]
     assert environment["DOCKER_HOST"] == ENGINE
 
 
-def test_without_a_named_engine_docker_decides(tmp_path: Path) -> None:
+def test_an_engine_on_a_socket_uses_no_certificates(tmp_path: Path) -> None:
     declared = crew(tmp_path, QWEN)
-    assert not [label for label, one in declared.items() if "provider" in one.options]
+    inputs = declared["docker docker"].inputs
+    assert (inputs["host"], inputs["certPath"]) == ("unix:///srv/docker.sock", "")
+    assert "docker_certificates" not in declared["ContainerClaim dev-qwen"].inputs
 
 
 # The compose view
@@ -265,6 +297,7 @@ def test_a_local_forges_container_has_exactly_these_inputs(tmp_path: Path) -> No
         "delete_before_replace": True,
         "trigger": ["sha256:forge"],
         "hooks": ["clear-leftover-container"],
+        "provider": "docker docker id",
     }
     assert declared["Volume forge"].inputs == {"name": "demo-forge-data", "labels": LABELS}
 
@@ -272,7 +305,8 @@ def test_a_local_forges_container_has_exactly_these_inputs(tmp_path: Path) -> No
 def test_a_local_forges_data_is_kept_as_the_agents_volumes_are(tmp_path: Path) -> None:
     kept = crew(tmp_path, "", LOCAL)["Volume forge"]
     removed = crew(tmp_path, "", f"{LOCAL}keep_volumes = false")["Volume forge"]
-    assert (kept.options, removed.options) == ({"retain_on_delete": True}, {})
+    docker = {"provider": "docker docker id"}
+    assert (kept.options, removed.options) == ({"retain_on_delete": True, **docker}, docker)
 
 
 def test_a_local_forges_administrator_and_repository_are_made_by_commands(tmp_path: Path) -> None:

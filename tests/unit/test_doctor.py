@@ -157,7 +157,7 @@ def test_a_broken_roster_still_tells_docker_and_forge(tmp_path: Path) -> None:
     assert subject.docker_host == "unix:///run/docker.sock"
     assert subject.written_forge_url == "http://forge"
     assert subject.written_repo == "acme/site"
-    roster.write_text('[muster]\ndocker_host = "ssh://host"\n')
+    roster.write_text('[muster]\ndocker_host = "host"\n')
     with pytest.raises(NotAskedError):
         _ = subject.docker_host
 

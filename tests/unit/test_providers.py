@@ -15,6 +15,7 @@ from components.bot_user import BotUserProvider
 from components.compose_file import ComposeFileProvider
 from components.container_claim import ContainerClaimProvider
 from components.credential_files import CredentialFilesProvider
+from components.docker_place import OtherEngineError
 from components.env_file import EnvFileProvider
 from components.provider import Provider
 from components.repository_access import RepositoryAccessProvider
@@ -58,13 +59,18 @@ SWEEP: Props = {
     "password": "old",
     "kept": 7,
 }
+PLACE: Props = {
+    "docker_host": "unix:///srv/docker.sock",
+    "docker_certificates": None,
+    "docker_engine": "the-engine",
+}
 CLAIM: Props = {
     "container": "demo-agents-dev-qwen",
     "helper": "demo-credentials-dev-qwen",
     "volume": "demo-agents-dev-qwen-credentials",
     "labels": {"muster.agent": "dev-qwen"},
-    "docker_host": None,
     "network": "muster-demo",
+    **PLACE,
 }
 FILES: Props = {
     "volume": "demo-agents-dev-qwen-credentials",
@@ -73,7 +79,7 @@ FILES: Props = {
     "owner": 1000,
     "helper": "demo-credentials-dev-qwen",
     "labels": {"muster.agent": "dev-qwen"},
-    "docker_host": None,
+    **PLACE,
 }
 ENV_FILE: Props = {"path": ".env", "values": {"FORGE_TOKEN_X": "t"}}
 COMPOSE_FILE: Props = {
@@ -165,12 +171,14 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[7], {"container": "other-agents-dev-qwen"}, (True, ["container"])),
         (*ALL[7], {"labels": {}}, (True, [])),
         (*ALL[7], {"docker_host": "tcp://10.0.0.1:2376"}, (True, [])),
+        (*ALL[7], {"docker_certificates": "/certs"}, (True, [])),
         (*ALL[7], {"network": "other"}, (False, [])),
         (*ALL[6], {"text": "name: other\n", "digest": "3d2c1b0a"}, (True, [])),
         (*ALL[8], {"files": {"forge_token": "new"}}, (True, [])),
         (*ALL[8], {"labels": {}}, (True, [])),
         (*ALL[8], {"volume": "other-agents-dev-qwen-credentials"}, (True, ["volume"])),
-        (*ALL[8], {"docker_host": "tcp://10.0.0.1:2376"}, (True, ["docker_host"])),
+        (*ALL[8], {"docker_host": "tcp://10.0.0.1:2376"}, (False, [])),
+        (*ALL[8], {"docker_certificates": "/certs"}, (False, [])),
     ],
 )
 def test_each_input_replaces_updates_or_is_carried_along(
@@ -182,6 +190,21 @@ def test_each_input_replaces_updates_or_is_carried_along(
 ) -> None:
     olds = {**inputs, **made}
     assert told(provider.diff("id", olds, {**inputs, **changed})) == outcome
+
+
+def test_an_agent_does_not_move_to_another_docker_engine_unasked() -> None:
+    """Switching the context would leave its container and volumes where they are."""
+    news = {**CLAIM, "docker_host": "ssh://other", "docker_engine": "another-engine"}
+    with pytest.raises(OtherEngineError) as error:
+        ContainerClaimProvider().diff("demo-agents-dev-qwen", CLAIM, news)
+    assert "demo-agents-dev-qwen is on another Docker engine than ssh://other" in str(error.value)
+    assert "hired at unix:///srv/docker.sock" in str(error.value)
+
+
+def test_a_claim_that_never_recorded_its_engine_records_it_now() -> None:
+    olds = {**CLAIM, "docker_host": None}
+    del olds["docker_certificates"], olds["docker_engine"]
+    assert told(ContainerClaimProvider().diff("id", olds, CLAIM)) == (True, [])
 
 
 def test_an_input_that_is_not_known_yet_may_change() -> None:

@@ -163,6 +163,7 @@ def test_what_the_muster_section_leaves_out_has_the_documented_default(read: Loa
         "forge_internal_url": None,
         "network": None,
         "docker_host": None,
+        "network_options": {},
         "env_file": None,
         "image": "muster-agent",
         "credentials": "file",
@@ -433,8 +434,19 @@ def test_an_agents_name_is_its_sections_and_no_field(wrong: Wrong) -> None:
         ("local_forge = 1", "muster.local_forge: 1 is neither true nor false"),
         ('network = "host"', 'muster.network: Docker\'s own network "host" has no names'),
         ('network = "my net"', 'muster.network: "my net" is no name of a Docker network'),
-        ('docker_host = "10.0.0.1"', "muster.docker_host: this is no address of a Docker Engine"),
-        ('docker_host = "ssh://me@host"', "muster.docker_host: an engine is not reached over SSH"),
+        (
+            'docker_host = "10.0.0.1"',
+            "muster.docker_host: this is not the address of a Docker Engine",
+        ),
+        ('docker_host = "ssh://"', "muster.docker_host: this is not the address of a Docker"),
+        (
+            'docker_host = "ssh://me:hunter22@host"',
+            "muster.docker_host: an address of a Docker Engine cannot hold a password",
+        ),
+        (
+            "network_options = { mtu = [1] }",
+            "muster.network_options.mtu: an option of a Docker network is a text",
+        ),
         ('env_file = ""', "muster.env_file: this is empty"),
         (
             'forge_internal_url = "http://127.0.0.1:3000"',
@@ -448,6 +460,16 @@ def test_an_agents_name_is_its_sections_and_no_field(wrong: Wrong) -> None:
 def test_a_wrong_setting_of_the_crew_is_told_once(wrong: Wrong, field: str, told: str) -> None:
     (line,) = wrong(muster(f"{field}\n[agents.a]\n[agents.b]"))
     assert line.startswith(f"demo.toml:5: {told}")
+
+
+def test_options_of_a_network_that_exists_are_refused(wrong: Wrong) -> None:
+    (line,) = wrong(muster('network = "a"\nnetwork_options = { mtu = 1 }'))
+    assert line.startswith("demo.toml:6: muster.network_options: these are for a network that")
+
+
+def test_numbers_and_truths_are_options_of_a_network_as_docker_takes_them(read: Load) -> None:
+    roster = read(muster("network_options = { mtu = 1400, icc = false, name = 'br-acme' }"))
+    assert roster.muster.network_options == {"mtu": "1400", "icc": "false", "name": "br-acme"}
 
 
 # Formulas

@@ -64,7 +64,7 @@ def fire(
         change = RosterChange(
             edited,
             question=f"Fire {', '.join(agent.name for agent in fired)}?",
-            ways=_ways(purge=purge),
+            ways=_ways(roster.muster.docker_host, purge=purge),
         )
         session.change_roster(change, yes=yes or purge)
         if purge:
@@ -72,15 +72,16 @@ def fire(
                 session.screen.say(f" - volume {volume}: removed", "red")
 
 
-def _ways(*, purge: bool) -> str:
+def _ways(docker: str | None, *, purge: bool) -> str:
     if not purge:
         return "The roster is changed: muster up finishes it."
     from muster.accounts import PURGE_VARIABLE
+    from muster.docker_host import command
 
     users = os.environ[PURGE_VARIABLE]
     return (
         f"The roster is changed: {PURGE_VARIABLE}={users} muster up finishes it, accounts and all; "
-        "the volumes are then to be removed with docker volume rm"
+        f"the volumes are then to be removed with {command(docker, 'volume', 'rm')}"
     )
 
 
