@@ -68,6 +68,38 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """What the agent's endpoint last reported; each field is None if it did not.
+
+    Attributes:
+        reachable: whether it answered, seen from inside the container; None for the Anthropic
+            API, which is not called.
+        status: the HTTP status of its answer.
+        server: its name, such as `llama-server`.
+        serves_model: whether it serves the agent's model.
+        window: the context window that the agent works with, in tokens.
+        slots: how many requests it works on at a time.
+    """
+
+    reachable: bool | None = None
+    status: int | None = None
+    server: str | None = None
+    serves_model: bool | None = None
+    window: int | None = None
+    slots: int | None = None
+
+    def report(self) -> dict[str, Any]:
+        """Return the endpoint for programs."""
+        return {
+            "reachable": self.reachable,
+            "server": self.server,
+            "serves_model": self.serves_model,
+            "window": self.window,
+            "slots": self.slots,
+        }
+
+
+@dataclass(frozen=True)
 class Line:
     """One line of the log.
 
@@ -85,9 +117,7 @@ class Line:
         today: what it used today.
         result: `ok` or `failed`.
         errors: why the cycle's steps failed, by step.
-        endpoint_status: the HTTP status of the endpoint; None without an answer.
-        endpoint_reachable: whether the endpoint answered, seen from inside the container; None
-            for the Anthropic API, which is not called.
+        endpoint: what the endpoint reported.
     """
 
     time: datetime
@@ -103,8 +133,7 @@ class Line:
     today: Usage | None = None
     result: str | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
-    endpoint_status: int | None = None
-    endpoint_reachable: bool | None = None
+    endpoint: Endpoint = Endpoint()
 
     def works_on(self, issue: int) -> bool:
         """Tell whether the agent's task is this issue."""
@@ -120,8 +149,6 @@ def read(line: str) -> Line | None:
     time = _time(found.get("time")) if isinstance(found, dict) else None
     if time is None:
         return None
-    endpoint = found.get("endpoint")
-    status = _whole(_object(endpoint).get("status"))
     return Line(
         time=time,
         event=_text(found.get("event")),
@@ -136,8 +163,7 @@ def read(line: str) -> Line | None:
         today=_usage(_object(found.get("today"))),
         result=_text(found.get("result")) or None,
         errors=_texts(_object(found.get("error"))),
-        endpoint_status=status,
-        endpoint_reachable=status is not None if isinstance(endpoint, dict) else None,
+        endpoint=_endpoint(found.get("endpoint")),
     )
 
 
@@ -184,6 +210,20 @@ def _time(value: object) -> datetime | None:
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _endpoint(found: object) -> Endpoint:
+    if not isinstance(found, dict):
+        return Endpoint()
+    status, serves_model = _whole(found.get("status")), found.get("serves_model")
+    return Endpoint(
+        reachable=status is not None,
+        status=status,
+        server=_text(found.get("server")) or None,
+        serves_model=serves_model if isinstance(serves_model, bool) else None,
+        window=_whole(found.get("window")),
+        slots=_whole(found.get("slots")),
+    )
 
 
 def _task(found: Mapping[str, Any]) -> Task | None:

@@ -77,7 +77,10 @@ class AgentStatus:
                 "result": line.result,
                 "errors": dict(line.errors),
             },
-            "endpoint": {"url": self.endpoint, "reachable": line and line.endpoint_reachable},
+            "endpoint": {
+                "url": self.endpoint,
+                **(line.endpoint if line else agent_log.Endpoint()).report(),
+            },
             "sandbox": self.sandbox,
             "credentials": {
                 "issued_at": agent_log.iso(self.issued_at),

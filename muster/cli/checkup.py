@@ -26,13 +26,20 @@ class Checkup:
         admin_token: the forge administrator's token, as commands take it.
         as_json: whether standard output is a program's.
         fix: whether to mend what is safe; no other `muster` changes the stack meanwhile.
+        ask_model: whether to send one real request to each model.
     """
 
     def __init__(
-        self, stack: str | None, *, admin_token: str | None, as_json: bool, fix: bool
+        self,
+        stack: str | None,
+        *,
+        admin_token: str | None,
+        as_json: bool,
+        fix: bool,
+        ask_model: bool,
     ) -> None:
         self._given, self._admin_token = stack, admin_token
-        self._as_json, self._fix = as_json, fix
+        self._as_json, self._fix, self._ask_model = as_json, fix, ask_model
         self._set_up: Found[str] = Found("the toolchain is not complete")
         self._session: Found[Session] = Found("no stack is known")
         self._alone = ExitStack()
@@ -48,7 +55,7 @@ class Checkup:
             "forge": plain(forge.answers, self.subject),
             "administrator": plain(forge.administration, self.subject),
             "roster": plain(rosters.rules, self.subject),
-            "endpoint": plain(endpoints.health, self.subject),
+            "endpoint": plain(endpoints.served, self.subject, ask_model=self._ask_model),
             "repository": plain(crew.access, self.subject),
             "branch": plain(branch.protection, self.subject),
             "containers": plain(crew.containers, self.subject),

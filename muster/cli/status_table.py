@@ -1,13 +1,14 @@
-"""The table of `muster status`: a row for each agent, and notes on what needs attention."""
+"""The table of `muster status`: a row for each agent, endpoints, what needs attention."""
 
 from collections.abc import Iterator
 from datetime import datetime
+from http import HTTPStatus
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from muster.agent_log import Line, Usage
+from muster.agent_log import Endpoint, Line, Usage
 from muster.status import AgentStatus
 
 TITLES = ("AGENT", "STATE", "WORK", "SINCE", "LAST RESULT", "TODAY", "HEALTH", "CREDENTIALS")
@@ -38,7 +39,7 @@ def table(rows: list[AgentStatus], now: datetime) -> RenderableType:
             Text(_credentials(row, now)),
         )
     notes = [Text(f"{row.name}: {note}", "yellow") for row in rows for note in _notes(row)]
-    return Group(shown, *notes)
+    return Group(shown, *_endpoints(rows), *notes)
 
 
 def _state(row: AgentStatus) -> Text:
@@ -93,7 +94,7 @@ def _count(number: int) -> str:
 
 def _health(row: AgentStatus) -> Text:
     """Return Docker's word for the health, or that the endpoint does not answer."""
-    endpoint_down = row.now is not None and row.now.endpoint_reachable is False
+    endpoint_down = row.now is not None and row.now.endpoint.reachable is False
     if endpoint_down and row.health != "unhealthy":
         return Text("no endpoint", "red")
     return Text(row.health or "-", _COLOURS.get(row.health or "", ""))
@@ -103,6 +104,34 @@ def _credentials(row: AgentStatus, now: datetime) -> str:
     if row.issued_at is None:
         return "-"
     return f"{_age(row.issued_at, now)}, rot. {row.rotation}"
+
+
+def _endpoints(rows: list[AgentStatus]) -> Iterator[Text]:
+    """Describe each endpoint of the agents that run, as they saw it last."""
+    seen: dict[tuple[str, Endpoint], list[str]] = {}
+    for row in rows:
+        if row.now is not None and row.now.endpoint.reachable is not None:
+            seen.setdefault((row.endpoint, row.now.endpoint), []).append(row.name)
+    for (url, found), agents in seen.items():
+        is_ready = found.status == HTTPStatus.OK and found.serves_model is not False
+        words = f"endpoint {url} ({', '.join(agents)}): {_endpoint_words(found)}"
+        yield Text(words, "" if is_ready else "red")
+
+
+def _endpoint_words(found: Endpoint) -> str:
+    """Return what an endpoint reported, such as `llama-server, window 65,536 tokens, 2 slots`."""
+    if not found.reachable:
+        return "no answer"
+    words = [found.server] if found.server else []
+    if found.status != HTTPStatus.OK:
+        words.append(f"HTTP {found.status}")
+    if found.serves_model is not None:
+        words.append("serves the model" if found.serves_model else "does not serve the model")
+    if found.window:
+        words.append(f"window {found.window:,} tokens")
+    if found.slots:
+        words.append(f"{found.slots} slot{'s' if found.slots > 1 else ''}")
+    return ", ".join(words or ["answers"])
 
 
 def _notes(row: AgentStatus) -> Iterator[str]:

@@ -73,7 +73,7 @@ def _obstacle(subject: Subject, agent: Agent, line: Line, cause: str) -> Iterato
 
 def _may_be_over(line: Line) -> bool:
     """Tell whether the endpoint did not answer, or not yet, when the line was written."""
-    status = line.endpoint_status
+    status = line.endpoint.status
     return status is None or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
 
 

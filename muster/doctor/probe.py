@@ -1,19 +1,23 @@
 """Ask from where the agents ask: in a short-lived container on the crew's network."""
 
+import io
 import json
+import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
 import requests
 from docker.models.containers import Container
 
+from muster import endpoint
 from muster.docker import DockerError
-from muster.doctor import inside
+from muster.endpoint import Endpoint, Reply
 from muster.names import AGENT_LABEL
 
 PROBE = ".doctor"
@@ -21,14 +25,33 @@ PROBE = ".doctor"
 
 _HOSTS = {"host.docker.internal": "host-gateway"}  # as in the agents' containers
 _MEMORY = "128m"
+_QUESTIONS = ".muster-questions.json"
+"""The file with the questions: a command line would show their keys."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """An endpoint to ask about.
+
+    Attributes:
+        url: its address; None is the Anthropic API.
+        key: its key.
+        model: the model that has to be served there.
+        ask: whether to have the model reply, which may cost something.
+    """
+
+    url: str | None
+    key: str = field(repr=False)
+    model: str | None
+    ask: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a URL answered inside.
+    """What a page answered inside.
 
     Attributes:
-        status: the HTTP status, None where no answer came.
+        status: the HTTP status; None without an answer.
         error: why none came.
     """
 
@@ -41,27 +64,31 @@ class View:
     """What a container saw.
 
     Attributes:
-        answers: by URL.
+        pages: the answers of pages, by URL.
+        endpoints: what was found for each question, and the model's reply if it was asked.
         ahead: seconds by which its clock is ahead of this machine's.
     """
 
-    answers: dict[str, Answer]
+    pages: Mapping[str, Answer]
+    endpoints: Mapping[Question, tuple[Endpoint, Reply | None]]
     ahead: float
 
 
-def look(
+def look(  # noqa: PLR0913 - what a container needs
     client: docker.DockerClient,
-    urls: Sequence[str],
+    pages: Sequence[str],
+    questions: Sequence[Question],
     *,
     image: str,
     network: str,
     labels: Mapping[str, str],
 ) -> View | None:
-    """Ask URLs from inside a container; None where its image has no Python to ask with.
+    """Ask from inside a container; None if its image has no Python to ask with.
 
     Args:
         client: the engine.
-        urls: what to ask.
+        pages: URLs of which only the status matters.
+        questions: the endpoints.
         image: the container's image.
         network: its network.
         labels: by which it is known to be ours, beside its own.
@@ -69,7 +96,8 @@ def look(
     Raises:
         DockerError: Docker refuses to run it, or it printed nothing of use.
     """
-    with _container(client, urls, image, network, labels) as container:
+    with _container(client, image, network, labels) as container:
+        _put(container, {"pages": list(pages), "endpoints": [asdict(each) for each in questions]})
         # Attached before it starts: Docker removes it, with its log, as soon as it ends.
         printed = container.attach(stdout=True, stderr=False, stream=True)
         began = time.time()
@@ -86,23 +114,27 @@ def look(
         raise DockerError(f"a container of image {image} could not ask: {text[:200]}") from None
     # Its clock was read between the two: the start of a container takes a part of a second.
     middle = min(max(told["time"], began), time.time())
-    answers = {url: Answer(**answer) for url, answer in told["answers"].items()}
-    return View(answers, told["time"] - middle)
+    return View(
+        pages=dict(zip(pages, (Answer(**each) for each in told["pages"]), strict=True)),
+        endpoints=dict(zip(questions, map(_read, told["endpoints"]), strict=True)),
+        ahead=told["time"] - middle,
+    )
+
+
+def _read(answered: Mapping[str, Any]) -> tuple[Endpoint, Reply | None]:
+    found, reply = answered["found"], answered["reply"]
+    return Endpoint(**{**found, "models": tuple(found["models"])}), reply and Reply(**reply)
 
 
 @contextmanager
 def _container(
-    client: docker.DockerClient,
-    urls: Sequence[str],
-    image: str,
-    network: str,
-    labels: Mapping[str, str],
+    client: docker.DockerClient, image: str, network: str, labels: Mapping[str, str]
 ) -> Iterator[Container]:
     """Make the container; once it runs, it goes even where this process is killed."""
     try:
         container = client.containers.create(
             image,
-            entrypoint=["python3", "-c", Path(inside.__file__).read_text(), *urls],
+            entrypoint=["python3", "-c", Path(endpoint.__file__).read_text(), f"/{_QUESTIONS}"],
             command=[],
             network=network,
             labels={**labels, AGENT_LABEL: PROBE},
@@ -120,3 +152,18 @@ def _container(
         # Gone already, or about to be (409), unless it never started.
         with suppress(docker.errors.APIError):
             container.remove(force=True)
+
+
+def _put(container: Container, questions: Mapping[str, object]) -> None:
+    """Put the questions into the container's root folder, which every image has."""
+    content = json.dumps(questions).encode()
+    entry = tarfile.TarInfo(_QUESTIONS)
+    entry.size = len(content)
+    entry.mode = 0o444  # whoever the image's user is; nobody else is in the container
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(entry, io.BytesIO(content))
+    try:
+        container.put_archive("/", packed.getvalue())
+    except docker.errors.APIError as error:
+        raise DockerError(f"{container.name} does not take a file: {error}") from None

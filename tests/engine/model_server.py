@@ -1,13 +1,17 @@
-"""A model server, as far as agents ask it for its health."""
+"""A model server, as far as agents and the doctor ask it about itself: a llama-server."""
 
 import ipaddress
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import docker
+
+LOADING = {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
 
 
 class Model:
@@ -29,10 +33,22 @@ class Model:
 
     @contextmanager
     def serving(self, address: str | None = None, status: int = 200) -> Iterator[None]:
+        pages: dict[str, object] = {
+            "/v1/models": {"data": [{"id": "a-model", "owned_by": "llamacpp"}]},
+            "/props": {"default_generation_settings": {}, "total_slots": 1},
+            "/v1/messages": {"content": [{"type": "text", "text": "ready"}], "usage": {}},
+        }
+
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(status if self.path == "/health" else 404)
+                page = pages.get(self.path)
+                body = json.dumps(page if status == HTTPStatus.OK else LOADING).encode()
+                self.send_response(status if page else 404)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815 - http.server's
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -120,7 +120,10 @@ def test_a_crew_that_is_well_is_told_so_without_a_secret(crew: Workplace, model:
         *("repository", "branch", "containers", "agents", "clocks", "killed runs", "leftovers"),
     ]
     assert "tokens are minted by the administrator's PAT, as a password" in done.stdout
-    assert f"{model.url} (dev-qwen, review-qwen) is in health" in done.stdout
+    assert (
+        f"{model.url} (dev-qwen, review-qwen): llama-server, serves a-model under any name, "
+        f"1 slot, seen from network {crew.server.network}"
+    ) in done.stdout
     assert "\x1b" not in done.stdout
     secret = [crew.token("dev-qwen"), crew.password("dev-qwen")]
     secret += [crew.environment[name] for name in ("FORGE_ADMIN_PASS", "FORGE_ADMIN_PAT")]
@@ -234,7 +237,7 @@ def test_an_endpoint_is_asked_once_and_from_inside_the_agents_network(
     report = doctor(crew)
     [(message, mend)] = report.wrong("endpoint")
     assert f'agent "dev-qwen", base_url: {model.url} (dev-qwen, review-qwen)' in message
-    assert f"does not answer inside network {crew.server.network}: Connection refused" in message
+    assert f": does not answer inside network {crew.server.network}: Connection refused" in message
     assert mend == f"llama-server --host 0.0.0.0 --port {model.port}"
     assert report.troubled == {"endpoint"}
 
@@ -248,14 +251,16 @@ def test_an_endpoint_is_asked_once_and_from_inside_the_agents_network(
             [(first, again), (second, start)] = doctor(crew).wrong("endpoint")
     finally:
         crew.roster_path.write_text(written)
-    assert f"{loading.url} (dev-qwen) answers 503: it loads its model" in first
+    assert f"{loading.url} (dev-qwen): the endpoint is loading its model; wait" in first
     assert again == "muster doctor"
-    assert f"{model.url} (review-qwen) does not answer inside" in second
+    assert f"{model.url} (review-qwen): does not answer inside" in second
     assert "it listens on loopback alone" in second
     assert start == mend
 
     with model.serving():
-        assert doctor(crew).wrong("endpoint") == []
+        report = doctor(crew, "--ask-model")
+    assert report.wrong("endpoint") == []
+    assert any('a-model replied "ready" in ' in message for _, message, _ in report.of("endpoint"))
     assert crew.containers() == {"agents-dev-qwen", "agents-review-qwen"}
 
 

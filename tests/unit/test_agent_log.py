@@ -69,7 +69,7 @@ def test_a_line_is_the_agents_whole_state() -> None:
     assert (line.pull, line.result, line.errors) == (13, "ok", {})
     assert line.last == Result("#10", "opened #11", datetime(2026, 2, 3, 2, tzinfo=UTC))
     assert line.today == Usage(1, 12345, 4.2)
-    assert (line.endpoint_status, line.endpoint_reachable) == (200, True)
+    assert (line.endpoint.status, line.endpoint.reachable) == (200, True)
     assert line.works_on(12)
     assert not line.works_on(13)
 
@@ -95,7 +95,7 @@ def test_an_endpoint_answers_or_does_not_or_is_not_called(
 ) -> None:
     line = read(json.dumps(LINE | {"endpoint": endpoint}))
     assert line is not None
-    assert (line.endpoint_status, line.endpoint_reachable) == (status, reachable)
+    assert (line.endpoint.status, line.endpoint.reachable) == (status, reachable)
 
 
 def test_a_line_of_an_older_image_has_no_state() -> None:

@@ -1,7 +1,6 @@
 """The doctor's parts that need no engine, forge or Docker."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from scripted_server import Answer, serving
 
-from muster.doctor import findings, forge, hired, inside, mends
+from muster.doctor import findings, forge, hired, mends
 from muster.doctor.findings import Finding, Found, NotAskedError, examine, well, wrong
 from muster.doctor.subject import Subject
 from muster.errors import MusterError
@@ -160,19 +159,3 @@ def test_a_broken_roster_still_tells_docker_and_forge(tmp_path: Path) -> None:
     roster.write_text('[muster]\ndocker_host = "host"\n')
     with pytest.raises(NotAskedError):
         _ = subject.docker_host
-
-
-def test_what_looks_from_inside_runs_by_itself_and_says_why_nothing_answered() -> None:
-    def script(_: object) -> Answer:
-        return Answer(status=302, headers={"Location": "http://127.0.0.1:1/"})
-
-    with serving(script) as server:
-        urls = [f"{server.url}/health", "http://127.0.0.1:1/health", "http://no.invalid/"]
-        source = Path(inside.__file__).read_text()
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", source, *urls], capture_output=True, text=True, check=True
-        )
-    answers = json.loads(done.stdout)["answers"]
-    assert answers[urls[0]] == {"status": 302, "error": ""}
-    assert answers[urls[1]] == {"status": None, "error": "Connection refused"}
-    assert answers[urls[2]] == {"status": None, "error": "no host of that name is known there"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from scripted_server import Answer, Request, serving
 
-from muster.agent_log import Line, Task
+from muster.agent_log import Endpoint, Line, Task
 from muster.doctor import agents, branch, mends
 from muster.doctor.findings import Finding, NotAskedError, exit_code
 from muster.doctor.hired import Hired, State
@@ -78,21 +78,23 @@ def test_an_endpoint_that_the_roster_does_not_name_is_not_mended_there(subject: 
 
 def test_what_an_earlier_check_has_found_is_not_reported_again(subject: Subject) -> None:
     subject.checked |= {ENDPOINT: False, TOKEN: False}
-    assert waiting(subject, "endpoint", endpoint_status=None) == []
+    assert waiting(subject, "endpoint", endpoint=Endpoint(reachable=False)) == []
     assert waiting(subject, "token") == []
 
 
 @pytest.mark.parametrize("status", [None, 503])
 def test_an_endpoint_that_answers_by_now_is_well(subject: Subject, status: int | None) -> None:
     subject.checked[ENDPOINT] = True
-    [found] = waiting(subject, "endpoint", endpoint_status=status)
+    [found] = waiting(subject, "endpoint", endpoint=Endpoint(status=status))
     assert found.ok is True
     assert "answers again" in found.message
 
 
 def test_an_endpoint_in_health_that_refuses_the_agent_is_not_well(subject: Subject) -> None:
     subject.checked[ENDPOINT] = True
-    [found] = waiting(subject, "endpoint", endpoint_status=401, errors={"endpoint": "bad key"})
+    [found] = waiting(
+        subject, "endpoint", endpoint=Endpoint(status=401), errors={"endpoint": "bad key"}
+    )
     assert found.ok is False
     assert "bad key" in found.message
 

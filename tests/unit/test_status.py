@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from muster.agent_log import Line, Result, Task, Usage
+from muster.agent_log import Endpoint, Line, Result, Task, Usage
 from muster.cli.status_table import state_words, table
 from muster.status import AgentStatus
 
@@ -26,8 +26,7 @@ LINE = Line(
     last=Result("#10", "opened #11", NOW - timedelta(hours=3)),
     today=Usage(2, 1_234_567, 34.4),
     result="ok",
-    endpoint_status=200,
-    endpoint_reachable=True,
+    endpoint=Endpoint(reachable=True, status=200, server="llama-server", window=65536, slots=2),
 )
 ROW = AgentStatus(
     name="review-qwen",
@@ -82,7 +81,8 @@ def test_the_widest_of_usual_rows_fit_in_100_columns_a_line_each() -> None:
     queued = with_line(state="waiting", waiting_for="queue", queue=(2, 3))
     waiting = with_line(state="waiting", waiting_for="endpoint")
     lines = shown(ROW, queued, waiting)
-    assert len(lines) == 4
+    assert len([line for line in lines if line.startswith("review-qwen")]) == 3
+    assert lines[4].startswith("endpoint ")
     assert "waiting: queue 2/3  #12 → #13" in lines[2]
 
 
@@ -136,7 +136,7 @@ def test_an_agent_that_does_not_run_does_nothing_now(wanted: str, actual: str, w
 
 
 def test_an_endpoint_that_does_not_answer_counts_before_a_good_health() -> None:
-    down = with_line(endpoint_reachable=False)
+    down = with_line(endpoint=Endpoint(reachable=False))
     assert cells(down)["HEALTH"] == "unhealthy"
     assert cells(dataclasses.replace(down, health="healthy"))["HEALTH"] == "no endpoint"
 
@@ -161,10 +161,42 @@ def test_what_needs_attention_stands_below_the_table() -> None:
         with_line(errors={"endpoint": "Connection refused"}), sandbox="off", drift=["barred"]
     )
     assert shown(row)[2:] == [
+        (
+            "endpoint http://host.docker.internal:8081 (review-qwen): llama-server, "
+            "window 65,536 tokens, 2 slots"
+        ),
         "review-qwen: endpoint: Connection refused",
         'review-qwen: sandbox = "off": Claude Code can reach all that the agent can',
         "review-qwen: barred",
     ]
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Endpoint(reachable=False), "no answer"),
+        (Endpoint(reachable=True, status=401, server="vLLM"), "vLLM, HTTP 401"),
+        (
+            Endpoint(reachable=True, status=200, server="Ollama", serves_model=False),
+            "Ollama, does not serve the model",
+        ),
+        (
+            Endpoint(reachable=True, status=200, serves_model=True, window=200_000, slots=1),
+            "serves the model, window 200,000 tokens, 1 slot",
+        ),
+        (Endpoint(reachable=True, status=200), "answers"),
+    ],
+)
+def test_an_endpoint_is_described_once_for_all_agents_that_see_it_so(
+    found: Endpoint, words: str
+) -> None:
+    row = with_line(endpoint=found)
+    line = shown(row, dataclasses.replace(row, name="dev-qwen"), width=200)[3]
+    assert line == f"endpoint http://host.docker.internal:8081 (review-qwen, dev-qwen): {words}"
+
+
+def test_the_anthropic_api_is_not_described_for_agents_do_not_call_it_without_work() -> None:
+    assert shown(with_line(endpoint=Endpoint()))[2:] == []
 
 
 def test_a_container_of_another_image_has_a_row() -> None:
@@ -206,7 +238,14 @@ def test_programs_get_all_of_it() -> None:
             "result": "ok",
             "errors": {"forge": "no"},
         },
-        "endpoint": {"url": "http://host.docker.internal:8081", "reachable": True},
+        "endpoint": {
+            "url": "http://host.docker.internal:8081",
+            "reachable": True,
+            "server": "llama-server",
+            "serves_model": None,
+            "window": 65536,
+            "slots": 2,
+        },
         "sandbox": "on",
         "credentials": {"issued_at": "2026-01-22T04:05:06+00:00", "age_days": 12, "rotation": 1},
         "image": "sha256:0123456789abcdef",

@@ -23,6 +23,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from muster.endpoint import OAUTH_BETA, OAUTH_PREFIX
 from runtime import failures
 from runtime.failures import Failure
 from runtime.messages import Answer, fold_system
@@ -41,9 +42,6 @@ CLOSE_SECONDS = 0.05
 """Seconds that requests get to end when a gateway closes; aiohttp takes 0 for no limit."""
 PASSED_ON = frozenset({"content-type", "accept", "user-agent", "x-app"})
 """The client's headers that the endpoint gets, besides `anthropic-*`."""
-OAUTH_PREFIX = "sk-ant-oat"
-OAUTH_BETA = "oauth-2025-04-20"
-"""The beta without which the Anthropic API refuses OAuth tokens."""
 
 
 @dataclass(frozen=True)

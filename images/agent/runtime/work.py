@@ -7,20 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runtime import endpoint, prompt, session
+from muster.endpoint import ANTHROPIC, Endpoint, too_small
+from muster.endpoint import probe as probe_endpoint
+from runtime import prompt, session
 from runtime.endpoint_queue import CancelledError, EndpointQueue
 from runtime.gateway import Gateway, Upstream
 from runtime.services import MINUTE, Services, StoppedError
 from runtime.session import Order, Outcome, Transcript
 from runtime.settings import CredentialError, Settings
 from runtime.tree import Tree
+from runtime.window import ANTHROPIC_WINDOW, claude_limits
 
-ANTHROPIC = "https://api.anthropic.com"
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 LONG_WAIT = 20.0
 """Seconds of waiting for an endpoint after which the issue says so."""
 
-PROBE_SECONDS = 10.0
 PATIENCE = 60 * MINUTE
 """How long a task waits for its endpoint before it is given back."""
 
@@ -255,7 +256,7 @@ class EndpointNotReadyError(Exception):
         super().__init__(message)
 
 
-def probe(services: Services) -> endpoint.Endpoint:
+def probe(services: Services) -> Endpoint:
     """Ask the endpoint whether it can serve a session, without inference.
 
     Returns:
@@ -266,18 +267,25 @@ def probe(services: Services) -> endpoint.Endpoint:
         CredentialError: The key cannot be read.
     """
     settings = services.settings
-    found = endpoint.probe(
-        settings.endpoint_url, settings.api_key.read(), settings.model, timeout=PROBE_SECONDS
-    )
-    services.reporter.state.endpoint = (
-        {"status": found.status, "ms": found.ms} if settings.endpoint_url else "anthropic"
-    )
+    key = settings.api_key.read()
+    if settings.endpoint_url is None:
+        services.reporter.state.endpoint = "anthropic"
+        return Endpoint(reachable=None, window=ANTHROPIC_WINDOW)
+    found = probe_endpoint(settings.endpoint_url, key, settings.model)
+    window = settings.work.context_window or found.window
+    services.reporter.state.endpoint = {
+        "status": found.status,
+        "ms": found.ms,
+        "server": found.server,
+        "serves_model": found.serves_model,
+        "window": window,
+        "slots": found.slots,
+    }
     if found.error is not None:
         raise EndpointNotReadyError(found.error, "endpoint")
-    window = settings.work.context_window or found.window
     if window is None:
         raise EndpointNotReadyError(NO_WINDOW, "window")
-    if small := endpoint.too_small(window):
+    if small := too_small(window):
         raise EndpointNotReadyError(small, "window")
     return replace(found, window=window)
 
@@ -286,4 +294,4 @@ def _limits(settings: Settings, window: int | None) -> dict[str, str]:
     """Return the variables that make Claude Code compact where the roster says."""
     if settings.endpoint_url is None or window is None:
         return {}  # Claude Code knows the windows of Anthropic's models
-    return endpoint.claude_limits(window, settings.compact_pct)
+    return claude_limits(window, settings.compact_pct)

@@ -19,6 +19,14 @@ def doctor(
             "accounts without an agent, clear what killed runs left. Never volumes.",
         ),
     ] = False,
+    ask_model: Annotated[
+        bool,
+        typer.Option(
+            "--ask-model",
+            help="Also send one small request to each model, which may cost something, and show "
+            "its reply and the seconds that it took.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Look for what is wrong, from the toolchain to leftovers, and name what mends it.
@@ -31,7 +39,7 @@ def doctor(
     from muster.doctor.findings import examine, exit_code
 
     screen = Screen(as_json=as_json)
-    checkup = Checkup(stack, admin_token=admin_token, as_json=as_json, fix=fix)
+    checkup = Checkup(stack, admin_token=admin_token, as_json=as_json, fix=fix, ask_model=ask_model)
     again = checkup.subject.muster("doctor")
     found = []
     try:
@@ -50,5 +58,10 @@ def doctor(
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        epilog=examples("muster doctor", "muster doctor --fix", "muster doctor --stack acme --json")
+        epilog=examples(
+            "muster doctor",
+            "muster doctor --fix",
+            "muster doctor --ask-model",
+            "muster doctor --stack acme --json",
+        )
     )(doctor)

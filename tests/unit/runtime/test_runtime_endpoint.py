@@ -1,12 +1,21 @@
 """What a probe finds at servers of each kind, and the limits that follow from it."""
 
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from messages_api import Exchange, serving
-from runtime.endpoint import Endpoint, claude_limits, probe, too_small
+from messages_api import Exchange, Server, serving
+
+from muster import endpoint
+from muster.endpoint import Endpoint, ask_model, probe, too_small
 
 KEY = "sk-0123456789"
+OAUTH = "sk-ant-oat01-0123456789"
 LOADING = (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
 REFUSED = (401, {"error": {"code": 401, "message": "Invalid API Key"}})
 PROPS = (200, {"default_generation_settings": {"n_ctx": 65536}, "total_slots": 2})
@@ -16,6 +25,11 @@ Pages = dict[str, tuple[int, Any]]
 
 def models(*entries: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return 200, {"object": "list", "data": list(entries)}
+
+
+def llama_server(exchange: Exchange) -> None:
+    pages = {"/v1/models": models(llama()), "/props": PROPS, "/v1/messages": (200, MESSAGE)}
+    exchange.answer(*pages[exchange.path])
 
 
 def llama(**more: object) -> dict[str, Any]:
@@ -34,10 +48,6 @@ def ask(pages: Pages, model: str | None = "qwen", key: str = KEY) -> tuple[Endpo
         sent = {each.headers["x-api-key"] for each in server.requests}
         assert sent == {key or None}
     return found, asked
-
-
-def test_the_anthropic_api_is_not_called() -> None:
-    assert probe(None, KEY, "claude", timeout=1) == Endpoint(reachable=None, window=200_000)
 
 
 def test_the_key_goes_in_both_headers() -> None:
@@ -92,7 +102,7 @@ def test_llama_server_may_be_loading(pages: Pages) -> None:
 def test_llama_server_refuses_a_wrong_key_behind_its_public_list() -> None:
     found, _ = ask({"/v1/models": models(llama()), "/props": REFUSED})
     assert (found.refused, found.status) == (True, 401)
-    assert "api_key" in (found.error or "")
+    assert "muster key" in (found.error or "")
 
 
 # llama-server that runs several models
@@ -147,6 +157,7 @@ def test_ollama_tells_the_window_of_a_loaded_model() -> None:
     found, asked = ask(pages)
     assert (found.serves_model, found.window) == (True, 65536)
     assert asked == ["GET /v1/models", "GET /api/ps"]
+    assert found.server == "Ollama"
 
 
 @pytest.mark.parametrize(
@@ -181,19 +192,50 @@ def test_lm_studio_tells_the_window_of_a_loaded_model_only(
 
 @pytest.mark.parametrize("name", ["qwen", "q*", "*"])
 def test_litellm_is_not_asked_for_its_health(name: str) -> None:
-    found, asked = ask({"/v1/models": models({"id": name, "owned_by": "openai"})})
-    assert (found.serves_model, found.window, found.error) == (True, None, None)
+    about = {"model_name": name, "litellm_params": {}, "model_info": {"max_input_tokens": 131072}}
+    pages = {
+        "/v1/models": models({"id": name, "owned_by": "openai"}),
+        "/model/info": (200, {"data": [about]}),
+    }
+    found, asked = ask(pages)
+    assert (found.server, found.serves_model, found.window) == ("LiteLLM", True, 131072)
     assert not any("health" in each for each in asked)
 
 
+def test_litellm_without_a_database_refuses_a_wrong_key_with_400() -> None:
+    error = {"message": "No connected db.", "type": "no_db_connection", "code": "400"}
+    found, _ = ask({"/v1/models": (400, {"error": error})})
+    assert (found.refused, found.status) == (True, 400)
+
+
+@pytest.mark.parametrize("name", ["context_length", "context_window", "max_input_tokens"])
+def test_hosted_endpoints_tell_the_window_in_their_models(name: str) -> None:
+    found, asked = ask({"/v1/models": models({"id": "qwen", name: 131072})})
+    assert (found.serves_model, found.window, asked) == (True, 131072, ["GET /v1/models"])
+
+
+def test_a_list_of_models_may_have_several_pages() -> None:
+    page = {"data": [{"id": "other"}], "has_more": True}
+    alone = (200, {"id": "qwen", "max_input_tokens": 200_000})
+    found, asked = ask({"/v1/models": (200, page), "/v1/models/qwen": alone})
+    assert (found.serves_model, found.window) == (True, 200_000)
+    assert ask({"/v1/models": (200, page)})[0].serves_model is False
+    assert asked == ["GET /v1/models", "GET /v1/models/qwen"]
+
+
 def test_a_server_that_lacks_the_model_is_named_with_what_it_serves() -> None:
-    names = [{"id": f"model-{number}"} for number in range(9)]
-    found, _ = ask({"/v1/models": models(*names)})
+    found, _ = ask({"/v1/models": models({"id": "qwen-2"}, {"id": "gemma"})})
     assert found.serves_model is False
-    assert found.error is not None
-    assert "does not serve qwen" in found.error
-    assert "model-0" in found.error
-    assert "model-8" not in found.error
+    assert found.error == (
+        "the endpoint does not serve qwen: set model to one that it serves (qwen-2, gemma)"
+    )
+
+
+def test_of_many_models_the_nearest_are_named() -> None:
+    names = [{"id": f"vendor/other-{number}"} for number in range(300)]
+    found, _ = ask({"/v1/models": models(*names, {"id": "vendor/qwen"})})
+    assert "(vendor/qwen, " in (found.error or "")
+    assert "and 293 others)" in (found.error or "")
 
 
 def test_without_a_model_none_is_missed() -> None:
@@ -210,10 +252,10 @@ def test_a_server_without_a_list_of_models_may_do() -> None:
     assert (found.serves_model, found.window) == (None, None)
 
 
-def test_an_address_that_ends_with_v1_is_an_error() -> None:
-    with serving(lambda exchange: exchange.answer(404, {})) as server:
-        found = probe(f"{server.url}/v1", KEY, "qwen", timeout=5)
-    assert "must not end with /v1" in (found.error or "")
+def test_a_page_in_place_of_an_answer_is_not_a_refused_key() -> None:
+    found, _ = ask({"/v1/models": (403, b"<html>Forbidden</html>")})
+    assert not found.refused
+    assert "a proxy or firewall in front of it" in (found.error or "")
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -230,7 +272,7 @@ def test_another_status_is_an_error(status: int) -> None:
     assert f"HTTP {status}" in (found.error or "")
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"", [], {"data": None}, {"data": ["qwen"]}])
+@pytest.mark.parametrize("body", [b"<html>", b"", [], {}, {"data": None}, {"data": 1}])
 def test_an_answer_of_another_form_is_a_missing_model(body: object) -> None:
     found, _ = ask({"/v1/models": (200, body)})
     assert (found.reachable, found.serves_model, found.models) == (True, False, ())
@@ -298,44 +340,7 @@ def test_a_server_that_fails_between_two_pages_is_unreachable() -> None:
         assert probe(server.url, KEY, "qwen", timeout=5).reachable is False
 
 
-# Limits
-
-
-@pytest.mark.parametrize(
-    ("window", "compact_pct", "limits"),
-    [
-        (65536, 60, ("65536", "8192", "68.57")),
-        (131072, 60, ("131072", "16384", "68.57")),
-        (200_000, 60, ("200000", "25000", "66.67")),
-        (200_000, 95, ("200000", "25000", "100.00")),
-        (1_000_000, 60, ("1000000", "32000", "61.22")),
-    ],
-)
-def test_claude_code_is_limited_to_the_window(
-    window: int, compact_pct: int, limits: tuple[str, str, str]
-) -> None:
-    assert claude_limits(window, compact_pct) == dict(
-        zip(
-            (
-                "CLAUDE_CODE_MAX_CONTEXT_TOKENS",
-                "CLAUDE_CODE_MAX_OUTPUT_TOKENS",
-                "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE",
-            ),
-            limits,
-            strict=True,
-        )
-    )
-
-
-@pytest.mark.parametrize("window", [48_000, 65_536, 131_072, 200_000, 1_000_000])
-@pytest.mark.parametrize("compact_pct", [20, 50, 60])
-def test_compaction_starts_at_the_rosters_part_of_the_window(window: int, compact_pct: int) -> None:
-    limits = claude_limits(window, compact_pct)
-    output = int(limits["CLAUDE_CODE_MAX_OUTPUT_TOKENS"])
-    effective = window - min(output, 20_000)  # as measured on Claude Code 2.1.331
-    percent = float(limits["CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"])
-    start = min(effective * percent / 100, effective - 13_000)
-    assert start == pytest.approx(window * compact_pct / 100, rel=0.001)
+# Windows
 
 
 @pytest.mark.parametrize("window", [32_768, 65_536])
@@ -348,3 +353,137 @@ def test_a_smaller_window_is_refused_with_advice() -> None:
     assert advice is not None
     for part in ("32,767", "32,768", "-c 65536", "--parallel 1"):
         assert part in advice
+
+
+# The Anthropic API
+
+
+@pytest.fixture
+def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Stand in for the Anthropic API: it lists a model, and checks how the key is sent."""
+
+    def script(exchange: Exchange) -> None:
+        bearer = exchange.headers["Authorization"] == f"Bearer {OAUTH}"
+        with_token = bearer and exchange.headers["anthropic-beta"] == endpoint.OAUTH_BETA
+        with_key = exchange.headers["x-api-key"] == KEY and not exchange.headers["Authorization"]
+        if not (with_token or with_key):
+            exchange.answer(401, {"error": {"type": "authentication_error", "message": "invalid"}})
+        elif exchange.path == "/v1/models?limit=1000":
+            exchange.answer(200, {"data": [{"type": "model", "id": "claude-new-1"}]})
+        elif exchange.path == "/v1/models/claude-new":
+            exchange.answer(200, {"type": "model", "id": "claude-new-1"})
+        elif exchange.path == "/v1/messages":
+            exchange.answer(200, MESSAGE)
+        else:
+            exchange.answer(404, {"error": {"type": "not_found_error", "message": "no"}})
+
+    with serving(script) as server:
+        monkeypatch.setattr(endpoint, "ANTHROPIC", server.url)
+        yield server
+
+
+@pytest.mark.parametrize("key", [KEY, OAUTH])
+@pytest.mark.parametrize(
+    ("model", "serves"),
+    [
+        ("claude-new-1", True),
+        ("claude-new-1[1m]", True),
+        ("claude-new", True),
+        ("claude-old", False),
+        ("opus", None),
+        (None, None),
+    ],
+)
+def test_the_anthropic_api_lists_models_to_both_kinds_of_keys(
+    anthropic: Server,
+    key: str,
+    model: str | None,
+    serves: bool | None,  # noqa: FBT001
+) -> None:
+    found = probe(None, key, model)
+    assert (found.reachable, found.status, found.refused) == (True, 200, False)
+    assert found.serves_model is serves
+    assert all(each.handler.command == "GET" for each in anthropic.requests)
+
+
+@pytest.mark.parametrize("key", ["sk-ant-api03-wrong", "sk-ant-oat01-wrong"])
+def test_the_anthropic_api_refuses_wrong_keys(anthropic: Server, key: str) -> None:
+    found = probe(None, key, "opus")
+    assert (found.refused, found.status, len(anthropic.requests)) == (True, 401, 1)
+
+
+# One real request
+
+MESSAGE = {
+    "type": "message",
+    "content": [{"type": "thinking", "thinking": "…"}, {"type": "text", "text": "ready"}],
+    "usage": {"input_tokens": 12, "output_tokens": 3},
+}
+
+
+def test_a_model_that_is_asked_replies_within_few_tokens() -> None:
+    with serving(lambda exchange: exchange.answer(200, MESSAGE)) as server:
+        reply = ask_model(server.url, KEY, "qwen", timeout=5)
+    [sent] = server.requests
+    assert (reply.ok, reply.text, reply.tokens) == (True, "ready", 15)
+    assert 0 < reply.seconds < 5
+    assert (sent.path, sent.json["model"], sent.json["max_tokens"]) == ("/v1/messages", "qwen", 16)
+
+
+def test_without_a_model_the_first_of_the_list_is_asked(anthropic: Server) -> None:
+    assert ask_model(None, KEY, None, timeout=5).ok
+    assert anthropic.requests[-1].json["model"] == "claude-new-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (404, {"detail": "Not Found"}, "HTTP 404: Not Found (Claude Code needs a server with"),
+        (404, {"error": {"message": "model 'qwen' not found"}}, "HTTP 404: model 'qwen' not found"),
+        (401, {"error": {"message": f"wrong: {KEY}"}}, "HTTP 401: wrong: …"),
+        (500, b"<html>", "HTTP 500"),
+        (200, {"choices": []}, "HTTP 200"),
+    ],
+)
+def test_a_model_that_does_not_reply_says_why(status: int, body: object, text: str) -> None:
+    with serving(lambda exchange: exchange.answer(status, body)) as server:
+        reply = ask_model(server.url, KEY, "qwen", timeout=5)
+    assert not reply.ok
+    assert reply.text.startswith(text)
+    assert KEY not in reply.text
+
+
+# As a script
+
+SOURCE = Path(endpoint.__file__).read_text()
+
+
+def run(folder: Path, pages: list[str], *questions: dict[str, Any]) -> dict[str, Any]:
+    file = folder / "questions.json"
+    file.write_text(json.dumps({"pages": pages, "endpoints": questions}))
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", SOURCE, file], capture_output=True, text=True, check=True
+    )
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_it_answers_questions_without_muster_and_says_why_nothing_answered(tmp_path: Path) -> None:
+    with serving(llama_server) as server, serving(lambda each: each.answer(302, {})) as moved:
+        asked = {"key": KEY, "model": "qwen"}
+        up = {"url": server.url, "ask": True, **asked}
+        down = {"url": "http://127.0.0.1:1", "ask": True, **asked}
+        pages = [moved.url, "http://127.0.0.1:1/", "http://no.invalid/"]
+        document = run(tmp_path, pages, up, down)
+    assert document["pages"] == [
+        {"status": 302, "error": ""},
+        {"status": None, "error": "Connection refused"},
+        {"status": None, "error": "the host name is not known"},
+    ]
+    first, second = document["endpoints"]
+    assert (first["found"]["window"], first["reply"]["text"]) == (65536, "ready")
+    assert (second["found"]["cause"], second["reply"]) == ("Connection refused", None)
+
+
+def test_it_runs_with_the_oldest_python_that_it_promises() -> None:
+    ast.parse(SOURCE, feature_version=(3, 7))
