@@ -5,10 +5,11 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from docker_ways import make_certificates, ssh_program, tls_in_front
-from workplace import Workplace
+from docker_ways import answering_otherwise, make_certificates, ssh_program, tls_in_front
+from workplace import Failed, Workplace
 
 from muster import docker_host
 
@@ -89,3 +90,69 @@ def test_another_way_to_the_same_engine_replaces_nothing(
 
     workplace.destroy(environment={**NOWHERE, **ssh})
     assert workplace.containers() == set()
+
+
+def without_limits(asked: str, answer: Any) -> tuple[int, Any] | None:  # noqa: ANN401 - JSON
+    """Answer as Docker does where the kernel neither limits memory nor counts swap (20.10, 29)."""
+    if answer is not None and asked == "GET /info":
+        return 200, {**answer, "MemoryLimit": False, "SwapLimit": False}
+    if answer is not None:
+        limits = {"Memory": 0, "MemorySwap": -1}
+        return 200, {**answer, "HostConfig": {**answer["HostConfig"], **limits}}
+    return None
+
+
+@pytest.mark.slow
+def test_limits_that_an_engine_drops_are_no_change_for_ever(
+    workplace: Workplace, socket: Path, tmp_path: Path
+) -> None:
+    workplace.roster(workplace.agent("dev-qwen"))
+    with answering_otherwise(socket, tmp_path / "docker.sock", without_limits) as address:
+        engine = {"DOCKER_HOST": address}
+        assert "this Docker engine cannot limit memory" in workplace.up(environment=engine)
+        unchanged = ("--refresh", "--expect-no-changes", "--skip-preview", "--yes")
+        workplace.pulumi("up", *unchanged, environment=engine)
+        workplace.destroy(environment=engine)
+
+
+def own_network(workplace: Workplace, muster: str) -> None:
+    """Write a roster without agents, whose project has a network of its own."""
+    workplace.roster("")
+    head, _, _ = workplace.roster_path.read_text().partition("[muster]")
+    workplace.roster_path.write_text(f"{head}[muster]\n{muster}\n")
+
+
+def test_a_network_has_the_options_that_the_roster_names(workplace: Workplace) -> None:
+    own_network(workplace, 'network_options = { "com.docker.network.driver.mtu" = 1400 }')
+    workplace.up()
+    [network] = workplace.networks()
+    options = workplace.client.networks.get(network).attrs["Options"]
+    assert options["com.docker.network.driver.mtu"] == "1400"
+    assert workplace.preview("--refresh") == {}
+    workplace.destroy()
+    assert workplace.networks() == set()
+
+
+NONE_LEFT = {
+    "20.10": "could not find an available, non-overlapping IPv4 address pool among the defaults "
+    "to assign to the network",
+    "29": "all predefined address pools have been fully subnetted",
+}
+"""What Docker answers to a network that it has no addresses for, by version."""
+
+
+@pytest.mark.parametrize("version", [pytest.param("20.10", marks=pytest.mark.slow), "29"])
+def test_where_no_addresses_are_left_the_message_names_the_way_out(
+    workplace: Workplace, socket: Path, tmp_path: Path, version: str
+) -> None:
+    def none_left(asked: str, _: object) -> tuple[int, Any] | None:
+        answer = {"message": NONE_LEFT[version]}
+        return (400, answer) if asked == "POST /networks/create" else None
+
+    own_network(workplace, "")
+    with (
+        answering_otherwise(socket, tmp_path / "docker.sock", none_left) as address,
+        pytest.raises(Failed) as error,
+    ):
+        workplace.up(environment={"DOCKER_HOST": address})
+    assert 'join an existing one ([muster] network = "NAME")' in str(error.value)
