@@ -8,10 +8,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done || echo python3)
 ACTIVE := . .venv/bin/activate &&
 
-.PHONY: help setup up down lint test test-all bench clean
+.PHONY: help setup up down lint test test-all test-current-docker bench clean
 
 help: ## print this
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 24
 
 setup: ## install, build or start what is missing on this machine
 	@$(PYTHON) -m toolchain setup
@@ -32,6 +32,9 @@ test: lint ## set up, check style and types, run the tests (15 minutes on 2 core
 
 test-all: lint ## the same, and the slow combinations of faults at work
 	@$(ACTIVE) pytest --numprocesses 2 --dist worksteal -m ""
+
+test-current-docker: setup ## build a current Docker engine, and run tests against it (root)
+	@$(ACTIVE) python -m toolchain.current_docker
 
 bench: setup ## measure, against a floor of plain API calls and container starts
 	@$(ACTIVE) python -m bench

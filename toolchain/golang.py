@@ -20,6 +20,7 @@ class Program:
         link: the linker's flags.
         tags: the build tags.
         cgo: whether a C compiler takes part.
+        name: what its stamp and log are called, if the module builds several programs.
     """
 
     module: str
@@ -28,6 +29,7 @@ class Program:
     link: str = ""
     tags: str = ""
     cgo: bool = False
+    name: str | None = None
 
     def is_built(self) -> bool:
         """Whether the program is there, built from what the module says now."""
@@ -44,7 +46,7 @@ class Program:
 
     def missing(self) -> tuple[str, ...]:
         """Return what this machine lacks to build the program."""
-        needed, found = versions.go_needed(), ask("go", "env", "GOVERSION", seconds=30)
+        needed, found = versions.go_needed(self.module), ask("go", "env", "GOVERSION", seconds=30)
         lacks = []
         if found is None or versions.numbers(found) < versions.numbers(needed):
             have = f"this is {found}" if found else "there is none"
@@ -64,7 +66,7 @@ class Program:
         run(
             *("go", "build", "-mod=readonly", "-trimpath", "-tags", self.tags),
             *("-ldflags", f"-s -w {self.link}", "-o", fresh, self.package),
-            log=f"go-{self.module}",
+            log=self._stamp_name,
             cwd=versions.GO_MODULES / self.module,
             environment={**_ENVIRONMENT, "CGO_ENABLED": str(int(self.cgo))},
         )
@@ -73,7 +75,7 @@ class Program:
 
     @property
     def _stamp_name(self) -> str:
-        return f"go-{self.module}"
+        return f"go-{self.name or self.module}"
 
 
 def source(module: str, required: str) -> Path | None:

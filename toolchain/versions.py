@@ -31,9 +31,9 @@ def go_module(name: str, required: str) -> str:
     return _find(GO_MODULES / name / "go.mod", rf"^(?:require)?\s*{re.escape(required)} v(\S+)")
 
 
-def go_needed() -> str:
-    """Return the oldest Go that builds all our Go modules."""
-    modules = GO_MODULES.glob("*/go.mod")
+def go_needed(module: str) -> str:
+    """Return the oldest Go that builds one of our Go modules and those beside it."""
+    modules = (GO_MODULES / module).parent.glob("*/go.mod")
     return max((_find(file, r"^go (\S+)$") for file in modules), key=numbers)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from toolchain import demo, environment, images, paths, pulumi, stamps, versions
+from toolchain import current_docker, demo, environment, images, paths, pulumi, stamps, versions
 from toolchain.golang import Program
 from toolchain.shell import ask, run, within
 from toolchain.steps import SetupError, Step, work_through
@@ -42,6 +42,19 @@ def test_the_engine_that_is_built_is_the_one_that_the_python_package_asks_for() 
 
     assert versions.go_module("pulumi", "github.com/pulumi/pulumi/pkg/v3") == asked_for
     assert versions.go_module("pulumi", pulumi.SDK) == asked_for
+
+
+def test_the_tests_against_a_current_docker_engine_exist() -> None:
+    found = {file.name for file in (paths.ROOT / "tests" / "engine").glob("test_*.py")}
+
+    assert set(current_docker.TESTS) <= found
+
+
+def test_a_current_docker_engine_needs_a_newer_go_than_set_up_does() -> None:
+    needed = (versions.go_needed(module) for module in ("pulumi", "current/runc"))
+    set_up, current = map(versions.numbers, needed)
+
+    assert set_up < current == (1, 26, 6)
 
 
 def test_every_requirement_is_pinned_and_locked() -> None:
