@@ -9,6 +9,7 @@ import yaml
 from muster import dotenv
 from muster.administrator import CONFIGURATION
 from muster.errors import MusterError
+from muster.forge.proxies import exceptions
 from toolchain.environment import PACE, VARIABLES
 from toolchain.paths import BIN, ROOT
 
@@ -32,9 +33,11 @@ def folder() -> Path:
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what plain `pulumi` needs, as activating the environment sets it.
 
-    A value of the user's own wins, another checkout's does not.
+    A value of the user's own wins, another checkout's does not. Where a proxy is set, this machine
+    is excepted from it: Pulumi's processes and Docker's clients talk to each other on loopback.
     """
-    found = {name: environment.get(name) or value for name, value in PACE.items()}
+    found = exceptions(environment)
+    found |= {name: environment.get(name) or value for name, value in PACE.items()}
     found["PULUMI_SKIP_UPDATE_CHECK"] = "true"
     for name, path in VARIABLES.items():
         value = environment.get(name, "")

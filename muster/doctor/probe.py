@@ -18,6 +18,7 @@ from docker.models.containers import Container
 from muster import endpoint
 from muster.docker import DockerError
 from muster.endpoint import Endpoint, Reply
+from muster.forge.proxies import exceptions
 from muster.names import AGENT_LABEL
 
 PROBE = ".doctor"
@@ -96,7 +97,8 @@ def look(  # noqa: PLR0913 - what a container needs
     Raises:
         DockerError: Docker refuses to run it, or it printed nothing of use.
     """
-    with _container(client, image, network, labels) as container:
+    urls = [*pages, *(each.url for each in questions if each.url)]
+    with _container(client, urls, image, network, labels) as container:
         _put(container, {"pages": list(pages), "endpoints": [asdict(each) for each in questions]})
         # Attached before it starts: Docker removes it, with its log, as soon as it ends.
         printed = container.attach(stdout=True, stderr=False, stream=True)
@@ -128,7 +130,11 @@ def _read(answered: Mapping[str, Any]) -> tuple[Endpoint, Reply | None]:
 
 @contextmanager
 def _container(
-    client: docker.DockerClient, image: str, network: str, labels: Mapping[str, str]
+    client: docker.DockerClient,
+    urls: Sequence[str],
+    image: str,
+    network: str,
+    labels: Mapping[str, str],
 ) -> Iterator[Container]:
     """Make the container; once it runs, it goes even where this process is killed."""
     try:
@@ -136,6 +142,7 @@ def _container(
             image,
             entrypoint=["python3", "-c", Path(endpoint.__file__).read_text(), f"/{_QUESTIONS}"],
             command=[],
+            environment=_environment(client, image, urls),
             network=network,
             labels={**labels, AGENT_LABEL: PROBE},
             extra_hosts=_HOSTS,
@@ -167,3 +174,10 @@ def _put(container: Container, questions: Mapping[str, object]) -> None:
         container.put_archive("/", packed.getvalue())
     except docker.errors.APIError as error:
         raise DockerError(f"{container.name} does not take a file: {error}") from None
+
+
+def _environment(client: docker.DockerClient, image: str, urls: Sequence[str]) -> dict[str, str]:
+    """Return what keeps direct hosts from a proxy that the image's environment names."""
+    variables = client.images.get(image).attrs["Config"].get("Env") or []
+    own = dict(variable.partition("=")[::2] for variable in variables)
+    return exceptions(own, *urls)

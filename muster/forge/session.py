@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+
+from muster.forge.proxies import is_direct
 
 if TYPE_CHECKING:
     from muster.forge.credentials import Basic, Token
@@ -71,3 +73,25 @@ class _Session(requests.Session):
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Keep our header, for the host is the same; requests would look into .netrc here."""
+
+    def merge_environment_settings(
+        self,
+        url: Any,  # noqa: ANN401 - the base's types
+        proxies: Any,  # noqa: ANN401
+        stream: Any,  # noqa: ANN401
+        verify: Any,  # noqa: ANN401
+        cert: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Take proxies and the CA bundle from the environment, but no proxy for a direct host."""
+        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if is_direct(str(url)):
+            settings["proxies"] = {}
+        return settings
+
+    def rebuild_proxies(
+        self,
+        prepared_request: requests.PreparedRequest,  # noqa: ARG002 - the base's
+        proxies: Any,  # noqa: ANN401 - the base's types
+    ) -> Any:  # noqa: ANN401
+        """Keep what the first request used: a redirect stays on its host."""
+        return proxies

@@ -117,6 +117,12 @@ def test_pulumi_gets_this_checkouts_paths_unless_the_user_has_their_own() -> Non
     assert place.variables({"PULUMI_HOME": "/home/me/.pulumi"})["PULUMI_HOME"] == "/home/me/.pulumi"
 
 
+def test_pulumi_and_its_plugins_reach_each_other_without_a_proxy() -> None:
+    found = place.variables({"PATH": "/bin", "HTTPS_PROXY": "http://proxy:8080"})
+    assert found["NO_PROXY"].split(",")[:3] == ["localhost", "127.0.0.1", "::1"]
+    assert "NO_PROXY" not in place.variables({"PATH": "/bin"})
+
+
 def test_a_token_on_the_command_line_wins_over_all_other_credentials(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("FORGE_ADMIN_USER=a\nFORGE_ADMIN_PASS=b\n")
     environment = {"FORGE_ADMIN_USER": "c", "FORGE_ADMIN_PASS": "d"}

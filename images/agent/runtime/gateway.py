@@ -6,7 +6,6 @@ accepts only the Messages API, keeps slow answers alive, counts tokens and enfor
 
 import asyncio
 import hmac
-import ipaddress
 import json
 import logging
 import secrets
@@ -24,6 +23,7 @@ from aiohttp import web
 from yarl import URL
 
 from muster.endpoint import OAUTH_BETA, OAUTH_PREFIX
+from muster.forge.proxies import is_direct
 from runtime import failures
 from runtime.failures import Failure
 from runtime.messages import Answer, fold_system
@@ -298,13 +298,6 @@ def _folded(payload: dict[str, Any], body: bytes) -> bytes:
 def _proxy(upstream: Upstream) -> str | None:
     """Return the environment's proxy for the Anthropic API; own endpoints are reached directly."""
     host = URL(upstream.url).host or ""
-    if not upstream.anthropic or _is_private(host) or urllib.request.proxy_bypass(host):
+    if not upstream.anthropic or is_direct(upstream.url) or urllib.request.proxy_bypass(host):
         return None
     return urllib.request.getproxies().get(URL(upstream.url).scheme)
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return host == "localhost"

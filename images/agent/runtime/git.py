@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from muster.forge.proxies import is_direct
+
 SECONDS = 600
 """How long a transfer may take; git itself gives up after a minute without data."""
 
@@ -197,7 +199,10 @@ class Mirror:
             done = subprocess.run(  # noqa: S603
                 ["git", *arguments],  # noqa: S607
                 cwd=at or self.folder,
-                env=environment(configuration) | _IDENTITY | dict(more or {}),
+                env=environment(configuration)
+                | (proxies(self.url) if remote else {})
+                | _IDENTITY
+                | dict(more or {}),
                 input=stdin,
                 capture_output=True,
                 timeout=SECONDS,
@@ -236,10 +241,22 @@ def environment(configuration: Mapping[str, str]) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PATH": os.environ.get("PATH", os.defpath),
     }
-    for name in ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "http_proxy", "https_proxy", "no_proxy"):
+    for name in ("SSL_CERT_FILE", "GIT_SSL_CAINFO"):
         if os.environ.get(name):
             variables[name] = os.environ[name]
     for index, (name, value) in enumerate(configuration.items()):
         variables[f"GIT_CONFIG_KEY_{index}"] = name
         variables[f"GIT_CONFIG_VALUE_{index}"] = value
     return variables
+
+
+def proxies(url: str) -> dict[str, str]:
+    """Return the environment's proxies for git, none for a forge that is reached directly.
+
+    curl reads `http_proxy` in small letters only.
+    """
+    if is_direct(url):
+        return {}
+    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in names}
+    return {name: value for name, value in found.items() if value}

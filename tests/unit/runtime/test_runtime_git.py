@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from repository import bare, blob, commit, commit_files, git
-from runtime.git import GitError, Mirror
+from runtime.git import GitError, Mirror, proxies
 
 BRANCHES = "+refs/heads/*:refs/heads/*"
 
@@ -157,3 +157,22 @@ def test_the_token_is_not_kept_in_the_mirror(mirror: Mirror, origin: Path) -> No
         for file in mirror.folder.rglob("*")
         if file.is_file() and b"made-up-token" in file.read_bytes()
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://forge.example.org/acme/site.git", {"https_proxy": "http://proxy:8080"}),
+        ("http://acme-forge:3000/acme/site.git", {}),
+        ("http://host.docker.internal:3000/acme/site.git", {}),
+        ("http://127.0.0.1:3000/acme/site.git", {}),
+    ],
+)
+def test_git_uses_a_proxy_except_for_what_only_docker_knows(
+    url: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:8080")
+    assert proxies(url) == expected
