@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -16,13 +17,26 @@ from muster.forge.errors import (
     NotFoundError,
     UnauthorizedError,
 )
+from muster.forge.masking import holds_short, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from muster.forge.session import RedirectedError
 
+ACCESS_PROXY = (
+    "an access proxy in front of the forge asks for a login: have it let /api/v1 and git through, "
+    "or use an address of the forge that does not lead through it"
+)
+
 _BUSY = {429, 502, 503, 504}
+_BUSY_DATABASE = re.compile(
+    r"database (table |schema )?is locked|SQLITE_BUSY|deadlock|lock wait timeout"
+    r"|could not serialize access|too many (connections|clients)|(bad|busy) connection",
+    re.IGNORECASE,
+)
+"""What SQLite, MySQL and PostgreSQL say when a call came at the wrong moment."""
+
 _CLASSES: dict[int, type[ForgeError]] = {
     401: UnauthorizedError,
     403: ForbiddenError,
@@ -53,12 +67,14 @@ def unreachable(method: str, path: str, url: str, error: OSError) -> ForgeUnreac
 
 def redirected(method: str, path: str, url: str, error: RedirectedError) -> ForgeError:
     """Return the error for a redirect that is not followed."""
+    moved = urlsplit(error.target).path.endswith(f"/api/v1{path}")
+    advice = "use that address: credentials follow no redirect to another host"
     return ForgeError(
         method,
         path,
         error.status,
         f"{url} redirects to {error.target}",
-        advice="use that address: credentials follow no redirect to another host",
+        advice=advice if moved else ACCESS_PROXY,
     )
 
 
@@ -67,11 +83,12 @@ def refused(
 ) -> ForgeError:
     """Return the error for an answer that is none of the 2xx.
 
-    A 404 that is no forge's, of a proxy perhaps, is no `NotFoundError`: nothing is gone by that.
+    A 401, 403 or 404 that is no forge's, of a proxy perhaps, is none of the errors for these:
+    nothing is gone and no credentials are wrong by that.
     """
     status = answer.status_code
     said = _said(answer)
-    if said is None and status == HTTPStatus.NOT_FOUND:
+    if said is None and status in _CLASSES:
         return unreadable(method, path, answer)
     pause = _retry_after(answer)
     return _CLASSES.get(status, ForgeError)(
@@ -80,19 +97,35 @@ def refused(
         status,
         _without(secrets, said or f"{answer.reason}, in {_kind(answer)}"),
         advice=f"it asks for a pause of {pause:.0f} s" if pause else "",
-        transient=status in _BUSY,
+        transient=status in _BUSY or _is_busy(status, answer),
         retry_after=pause,
     )
 
 
+def _is_busy(status: int, answer: requests.Response) -> bool:
+    """Tell whether a forge's database was busy.
+
+    A forge in production shows the reason to administrators only; to others it says nothing
+    (`APIContext.Error` and `InternalServerError` in `services/context/api.go` of both).
+    """
+    if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    try:
+        message = answer.json()["message"]
+    except (ValueError, LookupError, TypeError):
+        return False
+    return not message or _BUSY_DATABASE.search(str(message)) is not None
+
+
 def unreadable(method: str, path: str, answer: requests.Response) -> ForgeError:
     """Return the error for an answer that no forge gives."""
+    shut = answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     return ForgeError(
         method,
         path,
         answer.status_code,
         f"not a forge's answer, but {_kind(answer)}",
-        advice="is the address that of a forge?",
+        advice=ACCESS_PROXY if shut else "is the address that of a forge?",
     )
 
 
@@ -118,9 +151,10 @@ def _retry_after(answer: requests.Response) -> float | None:
 
 
 def _without(secrets: Iterable[str], text: str) -> str:
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    return text
+    known = tuple(secrets)
+    if holds_short(text, known):
+        return "a message that may hold a credential, and is not shown"
+    return masked(text, known)
 
 
 def _reason(error: OSError) -> str:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import aiohttp
 
+from muster.forge.masking import masked
+
 Kind = Literal[
     "unreachable",  # no answer: not running, wrong address, name not found, silent for too long
     "loading",  # llama-server is loading its model
@@ -24,9 +26,6 @@ Kind = Literal[
 ]
 
 LONGEST_MESSAGE = 300
-SHORTEST_SECRET = 4
-"""Shorter keys are placeholders; removing them would make messages unreadable."""
-
 OVERLOADED = 529
 """Anthropic's own status code."""
 
@@ -121,7 +120,7 @@ def explain(body: bytes) -> str:
 
 def redact(text: str, secret: str) -> str:
     """Remove a secret from a text."""
-    return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_SECRET else text
+    return masked(text, [secret], "[redacted]")
 
 
 _STATUS_OF_TYPE = {

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from muster.forge.masking import masked
 from runtime import modes
 from runtime.prompt import one_line
 
@@ -157,10 +158,9 @@ class Reporter:
 
     def redacted(self, text: str) -> str:
         """Return a text without the agent's secrets."""
-        for secret in self._secrets():
-            # In a line of JSON a quotation mark or a backslash of it is escaped.
-            text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
-        return text
+        secrets = set(self._secrets())
+        # In a line of JSON a quotation mark or a backslash of it is escaped.
+        return masked(text, secrets | {json.dumps(secret)[1:-1] for secret in secrets})
 
     def _set(self, changes: dict[str, Any]) -> None:
         for name, value in changes.items():

@@ -287,7 +287,7 @@ def test_without_a_state_there_is_nothing_to_read(tmp_path: Path) -> None:
         state.read(tmp_path)
 
 
-@pytest.mark.parametrize("secret", ['quo"te', "back\\slash"])
+@pytest.mark.parametrize("secret", ['quo"te-key', "back\\slash"])
 def test_a_secret_that_json_would_escape_is_not_printed_either(secret: str, tmp_path: Path) -> None:
     log = Log(tmp_path, secrets=secret)
 
@@ -296,9 +296,23 @@ def test_a_secret_that_json_would_escape_is_not_printed_either(secret: str, tmp_
     assert log.last["message"] == "refused *** here"
 
 
+def test_a_placeholder_that_is_a_word_of_the_line_leaves_the_line_readable(tmp_path: Path) -> None:
+    log = Log(tmp_path, secrets="messages")
+
+    log.reporter.say("warning", "refused messages, not messagesX")
+
+    assert log.last["message"] == "refused ***, not messagesX"
+
+
 @pytest.mark.parametrize(
     ("key", "is_secret"),
-    [(KEY, True), ("sk-no-key-required", False), ("x", False), ("", False), ("two words", False)],
+    [
+        (KEY, True),
+        ("sk-no-key-required", False),
+        ("event", False),
+        ("", False),
+        ("two words", False),
+    ],
 )
 def test_a_placeholder_in_place_of_a_key_is_no_secret(key: str, *, is_secret: bool) -> None:
     found = [*_secrets(settings(ANTHROPIC_API_KEY=key))]
