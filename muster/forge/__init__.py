@@ -12,8 +12,9 @@ from muster.forge.errors import (
     NotFoundError,
     UnauthorizedError,
 )
-from muster.forge.minting import minting_auth, minting_way
+from muster.forge.minting import CannotMintError, limits_tokens, minting_auth, minting_way
 from muster.forge.records import AccessToken, Repository, User, normalise_scopes
+from muster.forge.versions import reserves_more_names
 from muster.forge.work import WorkForge
 from muster.forge.work_records import (
     Comment,
@@ -29,6 +30,7 @@ __all__ = [
     "AccessToken",
     "Administrator",
     "Basic",
+    "CannotMintError",
     "Comment",
     "ForbiddenError",
     "Forge",
@@ -46,7 +48,9 @@ __all__ = [
     "UnauthorizedError",
     "User",
     "WorkForge",
+    "limits_tokens",
     "minting_auth",
     "minting_way",
     "normalise_scopes",
+    "reserves_more_names",
 ]

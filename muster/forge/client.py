@@ -6,6 +6,7 @@ They are the same in Forgejo and Gitea unless a version is given.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -38,7 +39,8 @@ class Forge:
     """A Forgejo or Gitea server, spoken to in the name of `auth`.
 
     All methods raise `ForgeError`, or the subclass that fits. Calls that fail for passing reasons
-    are repeated: no connection, a cut one, 429 and 502 to 504. Several threads may share one.
+    are repeated: no connection, a cut one, 429, 502 to 504, and 500 of a busy database. Several
+    threads may share one.
 
     Args:
         url: The address as people open it; a sub-path and a trailing slash are fine.
@@ -57,6 +59,7 @@ class Forge:
     ) -> None:
         self._auth = auth
         self._timeout = timeout
+        self._patience = patience
         self._http = Transport(url, auth, timeout=timeout, patience=patience)
 
     @property
@@ -83,6 +86,8 @@ class Forge:
 
     def clock(self) -> datetime:
         """Return the time at the forge, to the second: HTTP's `Date` (RFC 9110, 6.6.1).
+
+        A refusal has it too, of a forge that wants everybody to sign in.
 
         Raises:
             ForgeError: It tells no time.
@@ -117,12 +122,34 @@ class Forge:
         """Return the account that these credentials belong to."""
         return self._http.get("/user", User.from_json)
 
+    def whoami_if_shown(self) -> User | None:
+        """Return the account that these credentials belong to; None for a token without its scope.
+
+        Such as one that is limited to repositories (Forgejo from 15.0 on).
+
+        Raises:
+            UnauthorizedError: The token does not work.
+            ForbiddenError: The account may not log in.
+        """
+        try:
+            return self.whoami()
+        except ForbiddenError as error:
+            if not error.lacks_scope:
+                raise
+            return None
+
     def user(self, name: str) -> User | None:
         """Return the account of this name, whatever its case; None where there is none."""
         return unless_missing(lambda: self._http.get(_user(name), User.from_json))
 
-    def users(self) -> Iterator[User]:
-        """List all accounts; for administrators."""
+    def users(self, words: str = "") -> Iterator[User]:
+        """List accounts; for administrators.
+
+        Args:
+            words: Those whose name, full name or address has these words; all without.
+        """
+        if words:
+            return self._http.pages("/users/search", User.from_json, q=words)
         return self._http.pages("/admin/users", User.from_json)
 
     def user_count(self) -> int:
@@ -192,6 +219,13 @@ class Forge:
         path = paths.repository(full_name)
         return unless_missing(lambda: self._http.get(path, Repository.from_json))
 
+    def has_branch(self, repo: str, branch: str) -> bool:
+        """Tell whether a repository that exists has this branch."""
+        path = f"{paths.repository(repo)}/branches/{paths.segment(branch)}"
+        return (
+            unless_missing(lambda: self._http.get(path, lambda told: str(told["name"]))) is not None
+        )
+
     def create_repository(self, full_name: str, default_branch: str) -> Repository:
         """Create a private repository with a first commit, and its owner where there is none.
 
@@ -259,15 +293,31 @@ class Forge:
         """List a user's tokens, without their secrets."""
         return list(self._http.pages(self._tokens(user), AccessToken.from_json))
 
-    def mint_token(self, user: str, name: str, scopes: Iterable[str]) -> AccessToken:
+    def own_tokens(self, user: str) -> list[AccessToken] | None:
+        """List a user's tokens by one of them; None if the forge wants a password for that.
+
+        Forgejo from 11.0.4 on lists them by a token with `read:user`.
+        """
+        try:
+            return list(self._http.pages(f"{_user(user)}/tokens", AccessToken.from_json))
+        except (UnauthorizedError, ForbiddenError):
+            return None
+
+    def mint_token(
+        self, user: str, name: str, scopes: Iterable[str], repositories: Iterable[str] = ()
+    ) -> AccessToken:
         """Mint a token, whose secret is in this answer and nowhere else.
 
         A token that was minted in an attempt whose answer got lost is revoked: nobody knows it.
+        Forgejo 7 answers without the scopes, and lists them.
 
         Args:
             user: Whose token.
             name: A name that the user has no token of yet; a duplicate is refused (400).
             scopes: What it may do; an unknown scope is refused (400).
+            repositories: Each `owner/name` that it is limited to; none for no limit. Forgejo from
+                15.0 on limits tokens, to what the caller sees, and only with scopes for
+                repositories and issues; others ignore it (`versions.limits_tokens`).
         """
 
         def revoke_lost() -> None:
@@ -276,12 +326,16 @@ class Forge:
                     with contextlib.suppress(NotFoundError):
                         self.revoke_token(user, token.id)
 
-        return self._http.post(
+        minted = self._http.post(
             self._tokens(user),
-            {"name": name, "scopes": sorted(scopes)},
+            {"name": name, "scopes": sorted(scopes), **_limit(repositories)},
             AccessToken.from_json,
             look=revoke_lost,
         )
+        if minted.scopes is not None:
+            return minted
+        listed = next((token for token in self.tokens(user) if token.id == minted.id), minted)
+        return replace(minted, scopes=listed.scopes)
 
     def revoke_token(self, user: str, token_id: int) -> None:
         """Revoke a token.
@@ -320,7 +374,15 @@ class Forge:
             raise ForbiddenError("GET", "/user", 403, f"{who.login} is no administrator")
         unless_missing(lambda: self._http.change("PATCH", _admin_user(_NO_USER), json={}))
         if repo is not None:
-            unless_missing(lambda: self.remove_collaborator(repo, _NO_USER))
+            self.may_share(repo)
+
+    def may_share(self, repo: str) -> None:
+        """Make sure that these credentials may add collaborators to a repository.
+
+        Raises:
+            ForbiddenError: They may not.
+        """
+        unless_missing(lambda: self.remove_collaborator(repo, _NO_USER))
 
     def may_mint(self, user: str) -> bool:
         """Tell whether these credentials can mint and revoke tokens of this user.
@@ -341,6 +403,24 @@ class Forge:
             raise
         return True
 
+    def takes_passwords(self) -> bool:
+        """Tell whether the forge takes names and passwords at its API.
+
+        One with `ENABLE_BASIC_AUTHENTICATION = false` does not look at them: it answers to an
+        account that cannot exist what it answers to nobody. Asking changes nothing.
+        """
+        nobody, stranger = self._refusal(None), self._refusal(Basic(_NO_USER, _NO_USER))
+        return nobody != stranger
+
+    def _refusal(self, auth: Basic | None) -> tuple[int | None, str]:
+        try:
+            Forge(self.url, auth, timeout=self._timeout, patience=self._patience).whoami()
+        except ForgeError as error:
+            if error.status not in _NO_WAY:
+                raise
+            return error.status, error.message
+        return None, ""
+
 
 def _user(name: str) -> str:
     return f"/users/{paths.segment(name)}"
@@ -348,6 +428,11 @@ def _user(name: str) -> str:
 
 def _admin_user(name: str) -> str:
     return f"/admin/users/{paths.segment(name)}"
+
+
+def _limit(repositories: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+    named = [dict(zip(("owner", "name"), each.split("/", 1), strict=True)) for each in repositories]
+    return {"repositories": named} if named else {}
 
 
 def _collaborator(repo: str, user: str) -> str:

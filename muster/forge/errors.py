@@ -50,6 +50,11 @@ class UnauthorizedError(ForgeError):
 class ForbiddenError(ForgeError):
     """403: these credentials lack the right, or the account may not log in."""
 
+    @property
+    def lacks_scope(self) -> bool:
+        """Whether a token works, and only lacks the scope that the call needs."""
+        return "required scope" in self.message
+
 
 class NotFoundError(ForgeError):
     """404: there is no such thing, or these credentials may not see it."""

@@ -2,14 +2,17 @@
 
 What a forge takes for it differs:
 
-- a PAT as the password of HTTP Basic: Gitea, and Forgejo before 11.0.4 and 12.0.2;
 - a PAT at the administrators' path: Forgejo from 16.0 on;
+- a PAT as the password of HTTP Basic: Gitea, and Forgejo before 11.0.4 and 12.0.2;
 - an administrator's name and password: every version, if no second factor is asked for;
 - the bot user's own current password: every version.
 
+A forge with `ENABLE_BASIC_AUTHENTICATION = false` takes no passwords at its API, so there only a
+PAT mints.
+
 Which one works is found by asking, once per process and administrator, in this order: the first
-two cost the forge no password hash. Asking changes nothing at the forge. The last one is at hand
-wherever the administrator may set that password, so there is always a way.
+two cost the forge no password hash. Asking changes nothing at the forge. Whether it requires a
+second factor of its users shows by no call: it refuses a bot user's first one then.
 """
 
 from __future__ import annotations
@@ -18,13 +21,32 @@ import functools
 import threading
 from typing import TYPE_CHECKING
 
+from muster.forge import versions
 from muster.forge.client import Forge
 from muster.forge.credentials import Administrator, Basic, Token
+from muster.forge.errors import UnauthorizedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BY_PASSWORD = "the administrator's password"  # noqa: S105
+"""The way that shows that a password is enough, with no second factor."""
+
 _one_at_a_time = threading.Lock()
+
+
+class CannotMintError(UnauthorizedError):
+    """The forge mints and revokes no bot user's tokens by any credentials that are at hand."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            "",
+            "",
+            None,
+            f"forge {url} mints no tokens for bot users: it takes no passwords at its API "
+            "(ENABLE_BASIC_AUTHENTICATION = false), and FORGE_ADMIN_PAT is not set, or not enough "
+            "there. Gitea and Forgejo mint by an administrator's PAT, except Forgejo 11.0.4 to 15",
+        )
 
 
 def minting_auth(url: str, administrator: Administrator, bot: Basic) -> Basic | Token:
@@ -34,6 +56,9 @@ def minting_auth(url: str, administrator: Administrator, bot: Basic) -> Basic | 
         url: The forge.
         administrator: Preferred wherever the forge takes its credentials for minting.
         bot: The bot user with its current password, for all other forges.
+
+    Raises:
+        CannotMintError: The forge takes neither.
     """
     return _administrators_way(url, administrator) or bot
 
@@ -42,6 +67,7 @@ def minting_way(url: str, administrator: Administrator) -> str:
     """Say whose credentials mint and revoke tokens at this forge.
 
     Raises:
+        CannotMintError: Nobody's that are at hand.
         ForgeError: The forge does not answer, or does not take the credentials at all.
     """
     auth = _administrators_way(url, administrator)
@@ -50,8 +76,23 @@ def minting_way(url: str, administrator: Administrator) -> str:
     if isinstance(auth, Token):
         return "the administrator's PAT, at the administrators' path"
     if auth == administrator.basic:
-        return "the administrator's password"
+        return BY_PASSWORD
     return "the administrator's PAT, as a password"
+
+
+def limits_tokens(url: str, administrator: Administrator) -> bool:
+    """Tell whether the forge can limit tokens to repositories; asked once per process.
+
+    Raises:
+        ForgeError: The forge does not answer, or does not take the credentials at all.
+    """
+    with _one_at_a_time:
+        return _limits_tokens(url, administrator)
+
+
+@functools.cache
+def _limits_tokens(url: str, administrator: Administrator) -> bool:
+    return versions.limits_tokens(Forge(url, administrator.api).version())
 
 
 def _administrators_way(url: str, administrator: Administrator) -> Basic | Token | None:
@@ -64,6 +105,8 @@ def _asked(url: str, administrator: Administrator) -> Basic | Token | None:
     for user, auth in _ways(url, administrator):
         if Forge(url, auth).may_mint(user):
             return auth
+    if not Forge(url, None).takes_passwords():
+        raise CannotMintError(url)
     return None
 
 
@@ -71,7 +114,7 @@ def _ways(url: str, administrator: Administrator) -> Iterator[tuple[str, Basic |
     if administrator.pat:
         token = Token(administrator.pat)
         owner = Forge(url, token).whoami().login
-        yield owner, Basic(owner, administrator.pat)
         yield owner, token
+        yield owner, Basic(owner, administrator.pat)
     if administrator.basic:
         yield administrator.basic.user, administrator.basic

@@ -64,6 +64,23 @@ class User:
     restricted: bool
 
     @classmethod
+    def named(cls, login: str, email: str) -> Self:
+        """Return an account that the forge does not show, with what is known of it."""
+        return cls(
+            id=0,
+            login=login,
+            login_name="",
+            source_id=0,
+            full_name="",
+            email=email,
+            created_at="",
+            active=True,
+            is_admin=False,
+            prohibit_login=False,
+            restricted=True,
+        )
+
+    @classmethod
     def from_json(cls, told: dict[str, Any]) -> Self:
         """Read what the forge told."""
         return cls(
@@ -109,21 +126,28 @@ class Repository:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """A token; its secret is known only right after minting."""
+    """A token; its secret is known only right after minting.
+
+    `scopes` is None where the forge does not tell them, and `repositories` where the token is not
+    limited to some.
+    """
 
     id: int
     name: str
-    scopes: frozenset[str]
+    scopes: frozenset[str] | None
     last_eight: str
     secret: str | None = field(default=None, repr=False)
+    repositories: tuple[str, ...] | None = None
 
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Self:
         """Read what the forge told."""
+        limit = told.get("repositories")
         return cls(
             id=told["id"],
             name=told["name"],
-            scopes=normalise_scopes(told.get("scopes") or ()),
+            scopes=None if told.get("scopes") is None else normalise_scopes(told["scopes"]),
             last_eight=told.get("token_last_eight", ""),
             secret=told.get("sha1") or None,
+            repositories=None if limit is None else tuple(each["full_name"] for each in limit),
         )

@@ -67,8 +67,8 @@ class Transport:
         return self._repeatedly(lambda: self._send("GET", path, read, params=params))
 
     def header(self, path: str, name: str) -> str:
-        """Return a header of a GET's answer, empty where there is none."""
-        answer = self._repeatedly(lambda: self._answer("GET", path))
+        """Return a header of a GET's answer, be it a refusal; empty where there is none."""
+        answer = self._repeatedly(lambda: self._asked("GET", path))
         return str(answer.headers.get(name, ""))
 
     def change(self, method: str, path: str, **content: Any) -> None:  # noqa: ANN401 - JSON
@@ -140,7 +140,9 @@ class Transport:
     ) -> tuple[list[T], int | None]:
         answer = self._repeatedly(lambda: self._answer("GET", path, params=params))
         total = answer.headers.get("X-Total-Count", "")
-        items = _understood("GET", path, answer, lambda listed: [read(item) for item in listed])
+        items = _understood(
+            "GET", path, answer, lambda told: [read(item) for item in _listed(told)]
+        )
         return items, int(total) if total.isdecimal() else None
 
     def _repeatedly(self, attempt: Callable[[], T]) -> T:
@@ -155,8 +157,14 @@ class Transport:
         return _understood(method, path, self._answer(method, path, **content), read)
 
     def _answer(self, method: str, path: str, **content: Any) -> requests.Response:  # noqa: ANN401
+        answer = self._asked(method, path, **content)
+        if not answer.ok:
+            raise answers.refused(method, path, answer, self._secrets(content.get("json")))
+        return answer
+
+    def _asked(self, method: str, path: str, **content: Any) -> requests.Response:  # noqa: ANN401
         try:
-            answer = session().request(
+            return session().request(
                 method,
                 f"{self.url}/api/v1{path}",
                 auth=Authorization(self._auth),
@@ -167,9 +175,6 @@ class Transport:
             raise answers.redirected(method, path, self.url, error) from None
         except OSError as error:  # all of requests' errors, and a CA bundle that is not there
             raise answers.unreachable(method, path, self.url, error) from None
-        if not answer.ok:
-            raise answers.refused(method, path, answer, self._secrets(content.get("json")))
-        return answer
 
     def _secrets(self, json: dict[str, Any] | None) -> tuple[str, ...]:
         return (*(self._auth.secrets if self._auth else ()), (json or {}).get("password", ""))
@@ -188,6 +193,11 @@ def _understood(method: str, path: str, answer: requests.Response, read: Callabl
         return read(answer.json() if answer.content else None)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise answers.unreadable(method, path, answer) from None
+
+
+def _listed(told: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    """Return what an answer lists; searches wrap it."""
+    return list(told["data"] if isinstance(told, dict) else told)
 
 
 def _nothing(_: object) -> None:

@@ -1,7 +1,8 @@
 """The calls that an agent makes in its project's repository, each in one method.
 
-The scopes in `muster.credentials.TOKEN_SCOPES` suffice for all of them. Forgejo and Gitea answer
-alike unless a version is given; measured on Gitea 1.26, read in the sources of Forgejo 7 to 10.
+The scopes in `muster.credentials.TOKEN_SCOPES` suffice for all of them, and those of a token that
+is limited to the repository for all but `whoami`. Forgejo and Gitea answer alike unless a version
+is given; measured on Gitea 1.26, read in the sources of Forgejo 7 to 10.
 """
 
 from __future__ import annotations
@@ -51,22 +52,25 @@ class WorkForge:
         url: The forge's address; a sub-path and a trailing slash are fine.
         auth: The bot user's credentials.
         repo: `owner/name`.
+        me: The bot user, for a token to which the forge does not show it.
         timeout: Seconds for connecting, and for each part of an answer.
         patience: Seconds for which a failing call is repeated.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument a fact
         self,
         url: str,
         auth: Basic | Token,
         repo: str,
         *,
+        me: User | None = None,
         timeout: tuple[float, float] = TIMEOUT,
         patience: float = PATIENCE,
     ) -> None:
         self._forge = Forge(url, auth, timeout=timeout, patience=patience)
         self._http = Transport(url, auth, timeout=timeout, patience=patience)
         self._full_name = repo
+        self._given_me = me
         self._repo = paths.repository(repo)
         self._known_labels: dict[str, int] = {}
         self._login = ""
@@ -74,8 +78,10 @@ class WorkForge:
     # The repository
 
     def whoami(self) -> User:
-        """Return the bot user."""
-        return self._forge.whoami()
+        """Return the bot user; as it was given, if the forge does not show it to the token."""
+        if self._given_me is None:
+            return self._forge.whoami()
+        return self._forge.whoami_if_shown() or self._given_me
 
     def repository(self) -> Repository | None:
         """Return the repository; None if the bot user cannot see it."""

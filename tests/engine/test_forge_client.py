@@ -327,7 +327,7 @@ def test_asking_how_to_mint_leaves_no_token_and_no_refused_sign_in(
     before = Forge(forge_url, administrator.basic).tokens(str(administrator.user))
     with StrictForge(forge_url, strict=False) as proxy:
         minting_auth(proxy.url, pat_only, Basic("nobody", ""))
-        assert proxy.calls.total() == 2
+        assert proxy.calls.total() == 3
     assert Forge(forge_url, administrator.basic).tokens(str(administrator.user)) == before
 
 

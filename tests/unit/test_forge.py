@@ -4,6 +4,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from scripted_server import Answer, Request, Script, always, in_turn, serving
 from muster.forge import (
     Administrator,
     Basic,
+    CannotMintError,
     ForbiddenError,
     Forge,
     ForgeError,
@@ -23,6 +25,7 @@ from muster.forge import (
     minting_auth,
     minting_way,
     normalise_scopes,
+    versions,
 )
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
@@ -231,6 +234,36 @@ def test_proxies_of_the_environment_are_used(monkeypatch: pytest.MonkeyPatch) ->
         assert proxy.requests[0].headers["Host"] == "forge.invalid"
 
 
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+@pytest.mark.parametrize("no_proxy", [None, "", "example.org"])
+def test_credentials_for_a_forge_on_loopback_never_reach_a_proxy(
+    name: str, no_proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("no_proxy", "NO_PROXY", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(each, raising=False)
+    if no_proxy is not None:
+        monkeypatch.setenv("NO_PROXY", no_proxy)
+    with serving(always(json=told_user())) as proxy, serving(always(json=told_user())) as server:
+        monkeypatch.setenv(name, proxy.url)
+        Forge(server.url, ADMIN).whoami()
+        Forge(server.url.replace("127.0.0.1", "localhost"), ADMIN).whoami()
+        assert proxy.requests == []
+        assert len(server.requests) == 2
+
+
+def test_a_redirect_on_loopback_stays_direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    renamed = Answer(307, headers={"Location": "/api/v1/users/new"})
+    with (
+        serving(always(json=told_user())) as proxy,
+        serving(in_turn(renamed, Answer(json=told_user("new")))) as server,
+    ):
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert Forge(server.url, ADMIN).user("old")
+        assert proxy.requests == []
+
+
 # Errors
 
 
@@ -343,6 +376,36 @@ def test_a_minted_token_shows_no_secret() -> None:
         assert SECRET not in repr(token)
 
 
+def test_a_token_whose_minting_does_not_tell_the_scopes_is_read_back() -> None:
+    """Forgejo 7.0.16 answers `scopes: null`, and lists them."""
+    minted = told_token(3, "muster-1", sha1=SECRET) | {"scopes": None}
+    listed = [told_token(2, "muster-0") | {"scopes": ["all"]}, told_token(3, "muster-1")]
+
+    def script(request: Request) -> Answer:
+        if request.method == "POST":
+            return Answer(201, minted)
+        return Answer(json=listed, headers={"X-Total-Count": "2"})
+
+    with serving(script) as server:
+        token = Forge(server.url, ADMIN).mint_token("bot", "muster-1", ["read:user"])
+        assert (token.scopes, token.secret) == (frozenset({"read:user"}), SECRET)
+        assert [method for method, _ in server.asked()] == ["POST", "GET"]
+
+
+def test_scopes_that_a_forge_tells_nowhere_are_unknown_and_not_none_granted() -> None:
+    silent = told_token(3, "muster-1", sha1=SECRET)
+    del silent["scopes"]
+    listed = Answer(json=[silent], headers={"X-Total-Count": "1"})
+    with serving(lambda r: Answer(json=silent) if r.method == "POST" else listed) as server:
+        assert Forge(server.url, ADMIN).mint_token("bot", "muster-1", ["x"]).scopes is None
+
+
+def test_a_token_whose_scopes_the_minting_tells_costs_one_call() -> None:
+    with serving(always(status=201, json=told_token(1, "t", sha1=SECRET))) as server:
+        Forge(server.url, ADMIN).mint_token("bot", "t", ["read:user"])
+        assert len(server.requests) == 1
+
+
 # Repetition
 
 
@@ -366,6 +429,51 @@ def test_an_answer_that_is_cut_short_is_asked_for_again() -> None:
     with serving(script) as server:
         forge = Forge(server.url, ADMIN, timeout=(1, 0.5))
         assert forge.whoami().login == "bot"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "database is locked",
+        "CreateUser: database is locked (5) (SQLITE_BUSY)",
+        "Error 1213 (40001): Deadlock found when trying to get lock",
+        "pq: sorry, too many clients already",
+        "",  # of a forge in production, to all but administrators
+    ],
+)
+@pytest.mark.parametrize("call", ["get", "change", "post"])
+def test_what_a_busy_database_refuses_is_repeated(message: str, call: str) -> None:
+    busy = Answer(500, {"message": message, "url": "http://forge/api/swagger"})
+    made = told_user("bot", login_name="mark")
+    failing = {"GET": "get", "DELETE": "change", "POST": "post"}
+    refused: list[str] = []
+
+    def script(request: Request) -> Answer:
+        if failing[request.method] == call and len(refused) < 2:
+            refused.append(request.method)
+            return busy
+        if request.method == "GET" and call == "post":
+            return Answer(404, {"message": "not found"})
+        return Answer(json=made)
+
+    with serving(script) as server:
+        forge = Forge(server.url, ADMIN)
+        if call == "get":
+            forge.whoami()
+        elif call == "change":
+            forge.purge_user("bot")
+        else:
+            forge.create_user("bot", email="b@x", password="p", login_name="mark", full_name="B")
+        assert len(refused) == 2
+
+
+def test_a_database_that_stays_busy_is_an_error_when_patience_ends() -> None:
+    with serving(always(status=500, json={"message": "database is locked"})) as server:
+        started = time.monotonic()
+        with pytest.raises(ForgeError, match="500 database is locked"):
+            Forge(server.url, ADMIN, patience=0.5).whoami()
+        assert time.monotonic() - started < 3
+        assert len(server.requests) > 1
 
 
 def test_what_a_forge_refuses_is_not_repeated() -> None:
@@ -703,10 +811,13 @@ class MintingForge:
     pat_as_password: bool = False
     administrators_path: bool = False
     second_factor: bool = False
+    passwords: bool = True
 
     def __call__(self, request: Request) -> Answer:
         auth = request.headers["Authorization"]
         by_pat = auth in {f"token {SECRET}", Basic("root", SECRET).header}
+        if auth is None or not (self.passwords or by_pat):
+            return Answer(401, {"message": "token is required"})
         known = by_pat or auth == BOT.header or (auth == ADMIN.header and not self.second_factor)
         if not known:
             return Answer(401, {"message": "invalid username, password or token"})
@@ -730,6 +841,11 @@ def test_a_pat_mints_at_the_administrators_path_from_forgejo_16_on() -> None:
         server.script = always(json=[])
         Forge(server.url, auth).tokens("bot")
         assert server.asked()[-1] == ("GET", "/api/v1/admin/users/bot/tokens")
+
+
+def test_the_administrators_path_is_preferred_to_a_pat_as_a_password() -> None:
+    with serving(MintingForge(pat_as_password=True, administrators_path=True)) as server:
+        assert minting_auth(server.url, PAT_ONLY, BOT) == Token(SECRET)
 
 
 def test_an_administrators_password_mints_where_the_pat_does_not() -> None:
@@ -775,8 +891,134 @@ def test_asking_how_to_mint_happens_once_for_all_threads_and_changes_nothing() -
             thread.join()
         assert server.asked() == [
             ("GET", "/api/v1/user"),
+            ("GET", "/api/v1/admin/users/root/tokens"),
             ("DELETE", f"/api/v1/users/root/tokens/{2**63 - 1}"),
         ]
+
+
+@pytest.mark.parametrize("administrator", [PAT_ONLY, PAIR, Administrator("root", PASSWORD, SECRET)])
+def test_nobody_mints_at_a_forge_that_takes_no_passwords_and_no_pat_for_it(
+    administrator: Administrator,
+) -> None:
+    """Forgejo 15 with `ENABLE_BASIC_AUTHENTICATION = false`."""
+    with serving(MintingForge(passwords=False)) as server:
+        for ask in (
+            lambda: minting_auth(server.url, administrator, BOT),
+            lambda: minting_way(server.url, administrator),
+        ):
+            with pytest.raises(CannotMintError, match="ENABLE_BASIC_AUTHENTICATION") as caught:
+                ask()
+            assert PASSWORD not in shown(caught.value)
+        assert {method for method, _ in server.asked()} <= {"GET", "DELETE"}
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        MintingForge(passwords=False, administrators_path=True),
+        MintingForge(passwords=False, pat_as_password=True),
+    ],
+)
+def test_a_pat_alone_is_enough_where_the_forge_mints_by_it(forge: MintingForge) -> None:
+    """Forgejo 16 and Gitea."""
+    with serving(forge) as server:
+        assert minting_way(server.url, PAT_ONLY).startswith("the administrator's PAT")
+
+
+@pytest.mark.parametrize(
+    ("version", "limits", "reserves"),
+    [
+        ("7.0.16+gitea-1.21.11", False, True),
+        ("9.0.3+gitea-1.22.0", False, True),
+        ("10.0.0+gitea-1.22.0", False, False),
+        ("15.0.3+gitea-1.22.0", True, False),
+        ("16.0.0-dev-123-0a1b2c3d+gitea-1.22.0", True, False),
+        ("1.22.6", False, True),
+        ("1.26.0", False, False),
+        ("development", False, False),
+    ],
+)
+def test_what_a_forge_can_is_known_by_its_version(
+    version: str, *, limits: bool, reserves: bool
+) -> None:
+    assert versions.limits_tokens(version) is limits
+    assert versions.reserves_more_names(version) is reserves
+
+
+def test_a_token_is_minted_for_repositories() -> None:
+    limit = [{"id": 1, "name": "app", "owner": "acme", "full_name": "acme/app"}]
+    told = told_token(3, "t", sha1=SECRET, repositories=limit)
+    with serving(always(status=201, json=told)) as server:
+        token = Forge(server.url, ADMIN).mint_token("bot", "t", ["read:issue"], ["acme/app"])
+        assert token.repositories == ("acme/app",)
+        assert server.requests[0].json["repositories"] == [{"owner": "acme", "name": "app"}]
+        Forge(server.url, ADMIN).mint_token("bot", "t", ["read:issue"])
+        assert "repositories" not in server.requests[1].json
+
+
+LIMITED = "token does not have at least one of required scope(s): [read:user]"
+
+
+def test_a_token_that_is_limited_to_repositories_works_and_does_not_show_its_account() -> None:
+    with serving(always(403, {"message": LIMITED})) as server:
+        assert Forge(server.url, Token(SECRET)).whoami_if_shown() is None
+        server.script = always(403, {"message": "This account is prohibited from signing in"})
+        with pytest.raises(ForbiddenError, match="prohibited"):
+            Forge(server.url, Token(SECRET)).whoami_if_shown()
+
+
+# What stands between
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_access_proxys_refusal_is_not_taken_for_the_forges(status: int) -> None:
+    page = Answer(status, body=b"<html>Log in", headers={"Content-Type": "text/html"})
+    with serving(lambda _: page) as server:
+        with pytest.raises(ForgeError, match="access proxy in front of the forge") as caught:
+            Forge(server.url, Token(SECRET)).whoami()
+        assert not isinstance(caught.value, (UnauthorizedError, ForbiddenError))
+        assert not Forge(server.url, None).answers()
+
+
+@pytest.mark.parametrize(
+    ("location", "advice"),
+    [
+        ("https://login.example.org/oauth2/start?rd=x", "access proxy"),
+        ("https://forge.example.org/git/api/v1/user", "use that address"),
+    ],
+)
+def test_a_redirect_to_a_login_is_told_from_a_forge_that_moved(location: str, advice: str) -> None:
+    with (
+        serving(always(status=302, headers={"Location": location})) as server,
+        pytest.raises(ForgeError, match=advice),
+    ):
+        Forge(server.url, Token(SECRET)).whoami()
+
+
+@pytest.mark.parametrize(
+    ("password", "said", "shown_message"),
+    [
+        ("administrator", "administrators only, administrator", "administrators only, ***"),
+        ("administrator", "you are no%20administrator", "you are no%20***"),
+        ("Secret-7", "xSecret-7y", "x***y"),
+        ("user", "the user is superuser", "a message that may hold a credential, and is not shown"),
+        ("root", "Root: no", "a message that may hold a credential, and is not shown"),
+        ("root", "the roots of it", "the roots of it"),
+    ],
+)
+def test_a_message_masks_whole_secrets_and_gives_no_short_one_away(
+    password: str, said: str, shown_message: str
+) -> None:
+    with serving(always(400, {"message": said})) as server, pytest.raises(ForgeError) as caught:
+        Forge(server.url, Basic("boss", password)).whoami()
+    assert caught.value.message == shown_message
+
+
+def test_the_clock_of_a_forge_that_wants_everybody_to_sign_in_is_read() -> None:
+    """`REQUIRE_SIGNIN_VIEW`: anonymous calls are refused, with a date."""
+    refusal = always(403, {"message": "Only signed in user is allowed to call APIs."})
+    with serving(refusal) as server:
+        assert abs((Forge(server.url, None).clock() - datetime.now(UTC)).total_seconds()) < 5
 
 
 def test_a_pat_that_the_forge_does_not_know_is_an_error_rather_than_a_way() -> None:

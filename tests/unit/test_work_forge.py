@@ -8,12 +8,14 @@ import pytest
 from scripted_server import Answer, Request, Script, Server, always, in_turn, serving
 
 from muster.forge import (
+    ForbiddenError,
     ForgeError,
     NotFoundError,
     ReviewComment,
     Status,
     Statuses,
     Token,
+    User,
     WorkForge,
 )
 
@@ -35,6 +37,19 @@ def by_path(answers: dict[str, Answer]) -> Script:
         return answers.get(call, Answer(404, {"message": f"unexpected {call}"}))
 
     return script
+
+
+def test_a_token_that_does_not_show_its_account_works_for_the_bot_user_that_is_named() -> None:
+    """Forgejo 15: a token that is limited to repositories."""
+    lacking = "token does not have at least one of required scope(s): [read:user]"
+    me = User.named("dev-qwen", "dev-qwen@bots.example.org")
+    with serving(always(403, {"message": lacking})) as server:
+        assert WorkForge(server.url, Token("t0ken"), "acme/app", me=me).whoami() == me
+        with pytest.raises(ForbiddenError):
+            WorkForge(server.url, Token("t0ken"), "acme/app").whoami()
+        server.script = always(json=user("Dev-Qwen"))
+        found = WorkForge(server.url, Token("t0ken"), "acme/app", me=me).whoami()
+        assert found.login == "Dev-Qwen"
 
 
 def user(name: str) -> dict[str, Any]:
