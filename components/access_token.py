@@ -2,22 +2,35 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource
 
 from components.bot_password import expired
 from components.provider import ForgeProvider, Props
-from muster.credentials import TOKEN_SCOPES, new_token_name, same_scopes, timestamp
+from muster.credentials import (
+    TOKEN_SCOPES,
+    limited_scopes,
+    new_token_name,
+    same_scopes,
+    timestamp,
+)
 from muster.forge import AccessToken as MintedToken
 from muster.forge import (
+    CannotMintError,
     Forge,
     ForgeError,
     NotFoundError,
     Token,
     UnauthorizedError,
+    limits_tokens,
     normalise_scopes,
 )
+
+_UNKNOWN_ID = 0
+"""Stands for the id of a token that the forge lists to nobody."""
 
 
 class AccessTokenProvider(ForgeProvider):
@@ -41,7 +54,8 @@ class AccessTokenProvider(ForgeProvider):
             "token_id": token.id,
             "token": token.secret,
             "last_eight": token.last_eight,
-            "granted": sorted(token.scopes),
+            "granted": _granted(token, props["scopes"]),
+            "limited_to": _limit(token),
             "issued_at": timestamp(),
         }
         return CreateResult(f"{props['user']}-{token.id}", outs)
@@ -49,9 +63,9 @@ class AccessTokenProvider(ForgeProvider):
     def _minted(self, props: Props) -> MintedToken:
         """Mint a token and prove it; one that does not work is revoked again."""
         minting = self.minting_forge(props)
-        minted = minting.mint_token(props["user"], new_token_name(), props["scopes"])
+        minted = self._least(props, minting)
         try:
-            Forge(self.address(props), Token(str(minted.secret))).whoami()
+            self._prove(props, minted)
         except ForgeError as error:
             minting.revoke_token(props["user"], minted.id)
             raise _unusable(
@@ -61,6 +75,29 @@ class AccessTokenProvider(ForgeProvider):
             ) from None
         return minted
 
+    def _least(self, props: Props, minting: Forge) -> MintedToken:
+        """Mint a token that is limited to the agent's repositories, if the forge can do that."""
+        user, scopes = props["user"], props["scopes"]
+        if limits_tokens(self.address(props), self.administrator()):
+            limited = minting.mint_token(
+                user, new_token_name(), limited_scopes(scopes), props["repositories"]
+            )
+            if limited.repositories is not None:
+                return limited
+            minting.revoke_token(user, limited.id)
+        return minting.mint_token(user, new_token_name(), scopes)
+
+    def _prove(self, props: Props, token: MintedToken) -> None:
+        """Have the token show what it is for: its account, or the repositories it is limited to."""
+        bot = Forge(self.address(props), Token(str(token.secret)))
+        if token.repositories is None:
+            bot.whoami()
+            return
+        for repository in props["repositories"]:
+            if bot.repository(repository) is None:
+                message = f"it does not see {repository}"
+                raise ForgeError("GET", f"/repos/{repository}", 404, message)
+
     def _given(self, props: Props) -> MintedToken:
         """Prove a token that somebody made by hand: whose it is, and what it may do."""
         user, secret = props["user"], props["given"]
@@ -69,30 +106,54 @@ class AccessTokenProvider(ForgeProvider):
             f"have one minted: remove muster:given of {user}'s agent from the stack's configuration"
         )
         try:
-            owner = Forge(self.address(props), Token(secret)).whoami().login
+            found = self._found(props)
+            self._prove(props, found)
         except ForgeError as error:
             message = f"the token that was given for {user} does not work: {error.message}"
             raise _unusable(error, f"{message}. {way_on}") from None
-        mine = self.minting_forge(props).tokens(user) if owner.lower() == user.lower() else []
-        found = next((each for each in mine if each.last_eight == secret[-8:]), None)
+        refused = _refused(found, props)
+        if refused:
+            message = f"the token that was given for {user} {refused}. {way_on}"
+            raise ForgeError("GET", f"/users/{user}/tokens", 200, message)
+        return dataclasses.replace(found, secret=secret)
+
+    def _found(self, props: Props) -> MintedToken:
+        """Find a token that was given in the bot user's list.
+
+        A token that is limited to repositories does not show its account: there the list tells. A
+        forge that takes no passwords lists tokens to a token that shows its account, or to nobody:
+        then the token is taken as it is.
+
+        Raises:
+            ForgeError: the token does not work, or is not this bot user's.
+        """
+        user, secret = props["user"], props["given"]
+        bot = Forge(self.address(props), Token(secret))
+        owner = bot.whoami_if_shown()
+        if owner is not None and owner.login.lower() != user.lower():
+            raise ForgeError("GET", "/user", 200, f"it is {owner.login}'s")
+        listed: list[MintedToken] | None
+        try:
+            listed = self.minting_forge(props).tokens(user)
+        except CannotMintError:
+            listed = bot.own_tokens(user)
+        if listed is None and owner is not None:
+            return MintedToken(_UNKNOWN_ID, "", None, secret[-8:], secret)
+        found = next((each for each in listed or () if each.last_eight == secret[-8:]), None)
         if found is None:
-            raise ForgeError(
-                "GET", "/user", 200, f"the token that was given for {user} is {owner}'s. {way_on}"
-            )
-        if not same_scopes(found.scopes, normalise_scopes(props["scopes"])):
-            raise ForgeError(
-                "GET",
-                f"/users/{user}/tokens",
-                200,
-                f"the token that was given for {user} has the scopes "
-                f"{', '.join(sorted(found.scopes))}: it has to have {', '.join(props['scopes'])}, "
-                f"no fewer and no more. {way_on}",
-            )
+            raise ForgeError("GET", f"/users/{user}/tokens", 200, f"it is not listed as {user}'s")
         return dataclasses.replace(found, secret=secret)
 
     def outdated(self, olds: Props, news: Props) -> list[str]:
-        """Name the age limit where the token has passed it, and scopes that it does not have."""
-        changed = [] if same_scopes(olds["granted"], news["scopes"]) else ["scopes"]
+        """Name the age limit where the token has passed it, and scopes that it does not have.
+
+        A token that is not limited to repositories stays: its forge could not do that.
+        """
+        limit = olds.get("limited_to")
+        wanted = news["scopes"] if limit is None else limited_scopes(news["scopes"])
+        changed = [] if same_scopes(olds["granted"], wanted) else ["scopes"]
+        if limit is not None and not _same(limit, news["repositories"]):
+            changed.append("repositories")
         return expired(olds, news) + changed
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -113,13 +174,14 @@ class AccessTokenProvider(ForgeProvider):
             return ReadResult(id_, props) if self._works(props) else ReadResult(None, {})
         for token in listed:
             if token.id == props["token_id"]:
-                return ReadResult(id_, {**props, "granted": sorted(token.scopes)})
+                granted = _granted(token, props["granted"])
+                return ReadResult(id_, {**props, "granted": granted})
         return ReadResult(None, {})
 
     def _works(self, props: Props) -> bool:
         """Tell by the token itself whether it works."""
         try:
-            Forge(self.address(props), Token(props["token"])).whoami()
+            Forge(self.address(props), Token(props["token"])).whoami_if_shown()
         except UnauthorizedError:
             return False
         return True
@@ -133,11 +195,42 @@ class AccessTokenProvider(ForgeProvider):
         except ForgeError as error:
             if error.status is None:
                 raise
-        try:
-            # The engine's numbers are floating-point: 7.0 would be taken for a token's name.
+        # The engine's numbers are floating-point: 7.0 would be taken for a token's name.
+        with suppress(NotFoundError, CannotMintError):
             self.minting_forge(props).revoke_token(props["user"], int(props["token_id"]))
-        except NotFoundError:
-            return
+
+
+def _granted(token: MintedToken, otherwise: Iterable[str]) -> list[str]:
+    """Return a token's scopes; `otherwise` where the forge does not tell them."""
+    return sorted(otherwise if token.scopes is None else token.scopes)
+
+
+def _limit(token: MintedToken) -> list[str] | None:
+    """Return the repositories that a token is limited to, None if it is not."""
+    return None if token.repositories is None else sorted(token.repositories)
+
+
+def _refused(token: MintedToken, props: Props) -> str | None:
+    """Say what a token that was given may do too little or too much; None if it is right."""
+    wanted = props["scopes"]
+    if token.repositories is not None:
+        wanted = limited_scopes(wanted)
+        if not _same(token.repositories, props["repositories"]):
+            return (
+                f"is limited to {', '.join(token.repositories)}: it has to be limited to "
+                f"{', '.join(props['repositories'])}, no fewer and no more"
+            )
+    granted = _granted(token, wanted)
+    if same_scopes(granted, normalise_scopes(wanted)):
+        return None
+    return (
+        f"has the scopes {', '.join(granted)}: it has to have {', '.join(wanted)}, no fewer and "
+        "no more"
+    )
+
+
+def _same(some: Iterable[str], others: Iterable[str]) -> bool:
+    return {each.lower() for each in some} == {each.lower() for each in others}
 
 
 def _trigger(
@@ -177,6 +270,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
         user: pulumi.Input[str],
         password: pulumi.Input[str],
         password_id: pulumi.Input[str],
+        repositories: Sequence[str],
         rotation: int,
         max_age_days: int | None,
         given: str | None = None,
@@ -190,6 +284,8 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
             user: the account's name.
             password: the account's current password, by which strict forges mint.
             password_id: another password, another token.
+            repositories: each `owner/name` that the token is for; a forge that can limits it to
+                them, and the account has to see them before.
             rotation: another number, another token.
             max_age_days: an older token is replaced.
             given: a token made by hand, used in place of a minted one as long as it is given.
@@ -203,12 +299,14 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
                 "user": user,
                 "password": password,
                 "scopes": list(TOKEN_SCOPES),
+                "repositories": list(repositories),
                 "max_age_days": max_age_days if given is None else None,
                 "given": None if given is None else pulumi.Output.secret(given),
                 "token_id": None,
                 "token": None,
                 "last_eight": None,
                 "granted": None,
+                "limited_to": None,
                 "issued_at": None,
             },
             pulumi.ResourceOptions.merge(

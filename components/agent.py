@@ -79,20 +79,14 @@ class Agent(pulumi.ComponentResource):
         super().__init__("muster:index:Agent", settings.name, None, opts)
         self.settings = settings
         self._place = place
+        self._repositories = place.project.roster.repositories_of(settings)
         self._service = container.service(place.project, settings)
         self._labels = names.labels(place.project.stack, place.project.roster.name, settings.name)
         self._mark = accounts.mark_of(place.project.stack, place.project.roster.name, settings.name)
 
         self.bot_user = self._bot_user()
-        self.password, self.token = self._credentials()
-        access = RepositoryAccess(
-            settings.name,
-            forge=place.project.forge_url,
-            repository=place.project.roster.repo,
-            user=self.bot_user.id,
-            mark=self._mark,
-            opts=self._child(),
-        )
+        access = self._access()
+        self.password, self.token = self._credentials(access)
         keep = place.project.roster.muster.keep_volumes
         volumes = [
             self._volume(mount, keep=keep)
@@ -100,7 +94,7 @@ class Agent(pulumi.ComponentResource):
         ]
         in_service: list[pulumi.Resource] = [self.token]
         if settings.enabled:
-            in_service = [self._container(compose_labels, [access, *volumes])]
+            in_service = [self._container(compose_labels, [*access, *volumes])]
         if place.project.roster.muster.env_file is not None:
             in_service.append(self._env_file(place.project.roster.muster.env_file))
         TokenSweep(
@@ -138,11 +132,33 @@ class Agent(pulumi.ComponentResource):
             user=settings.forge_user,
             mark=self._mark,
             full_name=accounts.full_name_of(place.project.roster.name, settings.name),
+            email=accounts.email_of(settings.forge_user, place.project.roster.muster.email_domain),
             adopt=settings.adopt,
             opts=self._child(depends_on=place.depends_on),
         )
 
-    def _credentials(self) -> tuple[BotPassword, AccessToken]:
+    def _access(self) -> list[RepositoryAccess]:
+        first, *others = self._repositories
+        named = {self.settings.name: first}
+        named |= {f"{self.settings.name}-{repository}": repository for repository in others}
+        return [
+            RepositoryAccess(
+                name,
+                forge=self._place.project.forge_url,
+                repository=repository,
+                user=self.bot_user.id,
+                mark=self._mark,
+                permission=self.settings.permission,
+                opts=self._child(),
+            )
+            for name, repository in named.items()
+        ]
+
+    def _credentials(self, access: Sequence[RepositoryAccess]) -> tuple[BotPassword, AccessToken]:
+        """Declare password and token.
+
+        A forge limits a token only to repositories that the account sees by then.
+        """
         settings, place = self.settings, self._place
         given = place.project.given.get(settings.name, Given())
         password = BotPassword(
@@ -161,10 +177,11 @@ class Agent(pulumi.ComponentResource):
             user=self.bot_user.id,
             password=password.password,
             password_id=password.id,
+            repositories=self._repositories,
             rotation=settings.rotation,
             max_age_days=settings.max_credential_age_days,
             given=given.token,
-            opts=self._child(),
+            opts=self._child(depends_on=access),
         )
         return password, token
 

@@ -7,7 +7,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props, differs
-from muster.accounts import RESTRICTIONS, STANDING, email_of, refusal, standing_of, to_purge
+from muster.accounts import RESTRICTIONS, STANDING, refusal, standing_of, to_purge
 from muster.credentials import new_password
 from muster.forge import Forge, ForgeError, User
 
@@ -63,7 +63,7 @@ class BotUserProvider(ForgeProvider):
         try:
             user = forge.create_user(
                 name,
-                email=email_of(name),
+                email=props["email"],
                 password=new_password(),
                 login_name=props["mark"],
                 full_name=props["full_name"],
@@ -71,7 +71,7 @@ class BotUserProvider(ForgeProvider):
         except ForgeError as error:
             existing = forge.user(name)
             if existing is None:
-                raise
+                raise _advised(error) from None
             if reason := refusal(existing, mark=props["mark"], adopt=props["adopt"]):
                 raise ForgeError(error.method, error.path, error.status, reason) from None
             user = existing
@@ -108,6 +108,7 @@ class BotUserProvider(ForgeProvider):
             "mark": props["mark"],
             "full_name": user.full_name,
             "adopt": props["adopt"],
+            "email": props.get("email"),
         }
         return ReadResult(id_, _outputs(user, inputs, standing_of(user)), inputs)
 
@@ -135,6 +136,17 @@ class BotUserProvider(ForgeProvider):
         )
 
 
+def _advised(error: ForgeError) -> ForgeError:
+    """Add to a forge's refusal what can be done in the roster."""
+    if "reserved" in error.message:
+        advice = "choose another forge_user"
+    elif "email" in error.message.lower().replace("-", ""):
+        advice = "set email_domain under [muster] to a domain that this forge accepts"
+    else:
+        return error
+    return ForgeError(error.method, error.path, error.status, error.message, advice=advice)
+
+
 def _outputs(user: User, inputs: Props, standing: Mapping[str, bool]) -> Props:
     """Return what is recorded of an account; id and birth tell it from every other forge's."""
     return {**inputs, "user_id": user.id, "created_at": user.created_at, "standing": standing}
@@ -160,6 +172,7 @@ class BotUser(Resource, module="forgejo", name="BotUser"):
         user: str,
         mark: str,
         full_name: str,
+        email: str,
         adopt: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -171,6 +184,7 @@ class BotUser(Resource, module="forgejo", name="BotUser"):
             user: the account's name.
             mark: what tells the account to be this agent's.
             full_name: what people see.
+            email: the address of an account that is made; an existing one keeps its own.
             adopt: take over an account of that name that Muster did not make.
             opts: the resource's options.
         """
@@ -182,6 +196,7 @@ class BotUser(Resource, module="forgejo", name="BotUser"):
                 "user": user,
                 "mark": mark,
                 "full_name": full_name,
+                "email": email,
                 "adopt": adopt,
                 "user_id": None,
                 "created_at": None,

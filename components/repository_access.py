@@ -8,8 +8,6 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 from components.provider import ForgeProvider, Props
 from muster.forge import NotFoundError
 
-PERMISSION = "write"
-
 
 class RepositoryAccessProvider(ForgeProvider):
     """Makes bot users collaborators, and removes them."""
@@ -20,12 +18,12 @@ class RepositoryAccessProvider(ForgeProvider):
 
     def create(self, props: Props) -> CreateResult:
         """Make the bot user a collaborator."""
-        self.forge(props).add_collaborator(props["repository"], props["user"], PERMISSION)
+        self.forge(props).add_collaborator(props["repository"], props["user"], props["permission"])
         return CreateResult(f"{props['repository']}/{props['user']}", props)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Set the permission, which somebody may have changed by hand."""
-        self.forge(news).add_collaborator(news["repository"], news["user"], PERMISSION)
+        self.forge(news).add_collaborator(news["repository"], news["user"], news["permission"])
         return UpdateResult({**olds, **news})
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -44,7 +42,7 @@ class RepositoryAccessProvider(ForgeProvider):
 
 
 class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
-    """The bot user as a collaborator of the repository, with `write`."""
+    """The bot user as a collaborator of a repository."""
 
     def __init__(
         self,
@@ -54,6 +52,7 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
         repository: str,
         user: pulumi.Input[str],
         mark: pulumi.Input[str],
+        permission: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the access.
@@ -64,6 +63,7 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
             repository: `owner/name`.
             user: the account's name.
             mark: the account's mark.
+            permission: `read` or `write`.
             opts: the resource's options.
         """
         super().__init__(
@@ -74,7 +74,7 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
                 "repository": repository,
                 "user": user,
                 "mark": mark,
-                "permission": PERMISSION,
+                "permission": permission,
             },
             pulumi.ResourceOptions.merge(pulumi.ResourceOptions(delete_before_replace=True), opts),
         )

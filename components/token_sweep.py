@@ -8,7 +8,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props
 from muster.credentials import is_ours, new_password
-from muster.forge import NotFoundError, UnauthorizedError
+from muster.forge import CannotMintError, NotFoundError, UnauthorizedError
 
 
 class TokenSweepProvider(ForgeProvider):
@@ -24,12 +24,14 @@ class TokenSweepProvider(ForgeProvider):
 
     def create(self, props: Props) -> CreateResult:
         """Revoke what is not kept."""
-        self._sweep(props, keep={props["kept"]})
+        with suppress(CannotMintError):  # the preflight warns of it
+            self._sweep(props, keep={props["kept"]})
         return CreateResult(f"{props['user']}-sweep", props)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Revoke what is no longer kept, also where somebody made it by hand and named it."""
-        self._sweep(news, keep={news["kept"]}, retired={olds["kept"]})
+        with suppress(CannotMintError):  # the preflight warns of it
+            self._sweep(news, keep={news["kept"]}, retired={olds["kept"]})
         return UpdateResult({**olds, **news})
 
     def delete(self, _id: str, props: Props) -> None:
@@ -43,6 +45,8 @@ class TokenSweepProvider(ForgeProvider):
             return
         try:
             self._sweep(props, keep=())
+        except CannotMintError:  # barring the account ends its tokens
+            return
         except UnauthorizedError:
             password = new_password()
             self.forge(props).edit_user(

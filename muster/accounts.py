@@ -5,10 +5,12 @@ keep it for local accounts, and logging in works all the same. It has to be sent
 PATCH. The full name tells people the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
-from muster.forge import User
+from muster.forge import Forge, User
+from muster.forge.transport import PAGE
 
 RESTRICTIONS: dict[str, Any] = {
     "active": True,
@@ -28,7 +30,12 @@ STANDING = {"active": True, "is_admin": False, "prohibit_login": False, "restric
 PURGE_VARIABLE = "MUSTER_PURGE"
 """Bot users, comma-separated, that firing removes with all their issues and pull requests."""
 
+EMAIL_DOMAIN = "muster.invalid"
+"""Of bot users' addresses, unless the roster says otherwise; no mail reaches it (RFC 2606)."""
+
 _MARK = "muster:"
+_FEW = 3
+"""So many accounts are asked for by name, whatever the forge's size."""
 
 
 def to_purge(environment: Mapping[str, str]) -> set[str]:
@@ -48,12 +55,32 @@ def agent_of(mark: str) -> str:
 
 def full_name_of(project: str, agent: str) -> str:
     """Return the name that people see beside the account's work."""
-    return f"{agent} (agent of {project}, by Muster)"
+    return f"{agent} {crew_words(project)}"
 
 
-def email_of(forge_user: str) -> str:
-    """Return an address that is unique at the forge and that no mail reaches (RFC 2606)."""
-    return f"{forge_user.lower()}@muster.invalid"
+def crew_words(project: str) -> str:
+    """Return how the full names of a project's bot users end: what a forge is searched for."""
+    return f"(agent of {project}, by Muster)"
+
+
+def email_of(forge_user: str, domain: str = EMAIL_DOMAIN) -> str:
+    """Return an address that is unique at the forge."""
+    return f"{forge_user.lower()}@{domain}"
+
+
+def accounts(forge: Forge, names: Collection[str]) -> dict[str, User]:
+    """Return the accounts of these names that exist, by name in lower case.
+
+    For administrators. A few accounts are asked for by name. A forge lists 50 a call, so for a crew
+    that costs less; but a forge with more accounts than that is not read to its end.
+    """
+    if len(names) > _FEW:
+        most = max(PAGE, 2 * len(names))
+        listed = list(islice(forge.users(), most))
+        if len(listed) < most:
+            return {user.login.lower(): user for user in listed}
+    asked = (forge.user(name) for name in names)
+    return {user.login.lower(): user for user in asked if user}
 
 
 def standing_of(user: User) -> dict[str, bool]:

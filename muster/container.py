@@ -2,7 +2,9 @@
 
 import json
 
+from muster.accounts import EMAIL_DOMAIN, email_of
 from muster.compose import Mount, Service
+from muster.forge.proxies import exceptions
 from muster.names import PIDS_LABEL, container_name, labels, service_name, user_upper
 from muster.project import Project
 from muster.roster import Agent
@@ -97,12 +99,16 @@ def environment(project: Project, agent: Agent) -> dict[str, str]:
         variables["ANTHROPIC_BASE_URL"] = agent.base_url
     if agent.model:
         variables["CLAUDE_MODEL"] = agent.model
+    if roster.muster.email_domain != EMAIL_DOMAIN:
+        variables["FORGE_BOT_EMAIL"] = email_of(agent.forge_user, roster.muster.email_domain)
+    if agent.permission == "read":
+        variables["FORGE_PERMISSION"] = "read"
     if agent.formula:
         variables["AGENT_FORMULA"] = agent.formula
     if agent.credentials == "file":
         variables["FORGE_TOKEN_FILE"] = f"{CREDENTIALS_PATH}/forge_token"
         variables["ANTHROPIC_API_KEY_FILE"] = f"{CREDENTIALS_PATH}/anthropic_api_key"
-    return variables
+    return variables | exceptions(variables, project.internal_forge_url, agent.base_url or "")
 
 
 def work_settings(project: Project, agent: Agent) -> str:

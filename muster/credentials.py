@@ -53,6 +53,14 @@ def is_older_than(issued_at: str, days: int | None) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(issued_at) > timedelta(days=days)
 
 
+def limited_scopes(scopes: Iterable[str]) -> list[str]:
+    """Return the scopes that a token may have which is limited to repositories.
+
+    Forgejo 15 takes none but those for repositories and issues there (services/authz).
+    """
+    return [scope for scope in scopes if scope.endswith((":issue", ":repository"))]
+
+
 def same_scopes(some: Iterable[str], others: Iterable[str]) -> bool:
     """Tell whether two lists of normalised scopes grant the same."""
     return set(some) == set(others)

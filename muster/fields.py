@@ -19,4 +19,9 @@ Name = Annotated[
 Url = Annotated[str, AfterValidator(rules.url), Field(json_schema_extra=_HTTP)]
 UrlInside = Annotated[str, AfterValidator(rules.url_inside), Field(json_schema_extra=_HTTP)]
 NotBlank = Annotated[str, AfterValidator(rules.not_blank)]
+RepositoryName = Annotated[
+    str,
+    AfterValidator(rules.repository),
+    Field(json_schema_extra={"pattern": rules.REPOSITORY_PATTERN}),
+]
 RepositoryPath = Annotated[NotBlank, AfterValidator(rules.repository_path)]

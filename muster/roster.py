@@ -17,7 +17,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from muster import problems, rules, toml_file
-from muster.fields import STRICT, Name, NotBlank, RepositoryPath, Url, UrlInside
+from muster.accounts import EMAIL_DOMAIN
+from muster.fields import STRICT, Name, NotBlank, RepositoryName, RepositoryPath, Url, UrlInside
 from muster.names import user_upper
 from muster.problems import Problem, RosterError
 from muster.toml_file import Place
@@ -148,6 +149,19 @@ class Agent(ContainerSettings, Budgets):
         "An agent needs 32768 or more to work.",
         examples=[65536],
     )
+    permission: Literal["read", "write"] = Field(
+        default="write",
+        description="What the bot user may do in the repositories. An agent that only reads them "
+        "can review and open issues; the roles dev and gardener need write.",
+        examples=["read"],
+    )
+    repositories: Annotated[tuple[RepositoryName, ...], AfterValidator(rules.repositories)] = Field(
+        default=(),
+        strict=False,  # TOML has lists
+        description="Further repositories of the same forge that the bot user may use, as "
+        "owner/name.",
+        examples=[["acme/handbook"]],
+    )
     sandbox: Literal["on", "off"] = Field(
         default="on",
         description='"off": Claude Code runs without the jail, and can read the agent\'s '
@@ -198,6 +212,12 @@ class Muster(ContainerSettings):
         default=None,
         description="The forge's URL as seen from inside the containers; default: forge_url.",
         examples=["http://forgejo:3000"],
+    )
+    email_domain: Annotated[str, AfterValidator(rules.email_domain)] = Field(
+        default=EMAIL_DOMAIN,
+        description="The domain of the bot users' e-mail addresses, for a forge that refuses the "
+        "default one. It counts for accounts that are made from then on.",
+        examples=["bots.example.org"],
     )
     network: Annotated[str, AfterValidator(rules.network)] | None = Field(
         default=None,
@@ -266,6 +286,11 @@ class Roster(BaseModel):
         """
         inside = self.muster.forge_internal_url or self.forge_url
         return rules.from_inside(inside) if inside and rules.is_loopback(inside) else inside
+
+    def repositories_of(self, agent: Agent) -> list[str]:
+        """Return the repositories that an agent uses, the project's first."""
+        others = [each for each in agent.repositories if each.lower() != self.repo.lower()]
+        return [self.repo, *others]
 
 
 def load(path: Path) -> Roster:
@@ -398,6 +423,23 @@ def _wrong_sections(data: Mapping[str, Any]) -> Iterator[_Finding]:
                 'served there, such as model = "unsloth/Qwen3.5-35B-A3B"'
             )
             yield ("agents", name, "model"), message
+        yield from _wrong_permission(name, section)
+
+
+def _wrong_permission(name: str, section: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Find an agent that may only read, and has a role that writes."""
+    roles = section.get("roles", ["dev"])
+    if section.get("permission") != "read" or not isinstance(roles, list):
+        return
+    writing = [role for role in rules.WRITING_ROLES if role in roles]
+    if writing:
+        yield (
+            ("agents", name, "permission"),
+            (
+                f'the role "{writing[0]}" writes to the repository; write permission = "write", or '
+                'give the agent roles that only read, such as ["review"]'
+            ),
+        )
 
 
 def _twins(data: Mapping[str, Any]) -> Iterator[_Finding]:

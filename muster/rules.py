@@ -22,6 +22,9 @@ PROJECT_PATTERN = "^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$"
 REPOSITORY_PATTERN = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
 MEMORY_PATTERN = "^[1-9][0-9]*[bkmgBKMG]$"
 
+WRITING_ROLES = ("dev", "gardener")
+"""The roles whose work changes a repository: branches and claims, labels."""
+
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Docker knows no aliases on its own networks, and agents are found by alias.
 _DOCKERS_NETWORKS = {"bridge", "default", "host", "none"}
@@ -37,8 +40,7 @@ _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 # Forgejo: modules/validation, IsValidUsername.
 _FORGE_USER = re.compile(r"[A-Za-z0-9]([-._]?[A-Za-z0-9])*")
-# Forgejo 16: models/user/user.go. Other versions, and Gitea, reserve other names besides: there
-# the forge's own message says so.
+# Forgejo 16: models/user/user.go; Gitea reserves some of them.
 _RESERVED = {
     "actor",
     "admin",
@@ -48,6 +50,7 @@ _RESERVED = {
     "avatar",
     "avatars",
     "captcha",
+    "devtest",
     "explore",
     "favicon.ico",
     "forgejo-actions",
@@ -71,6 +74,9 @@ _RESERVED = {
     "user",
     "v2",
 }
+RESERVED_BEFORE = {"commits", "debug", "error", "new", "raw", "search", "serviceworker.js"}
+"""What Forgejo before 10 and Gitea before 1.23 reserve besides (7855e4bb56 removed it in both)."""
+
 _RESERVED_PATTERNS = ("*.keys", "*.gpg", "*.rss", "*.atom", "*.png")
 
 # Real API keys, and what stands before a URL's host.
@@ -109,6 +115,16 @@ def repository(value: str) -> str:
     return value
 
 
+def repositories(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Check that no repository stands there twice; a forge knows them by name in any case."""
+    seen: set[str] = set()
+    for each in value:
+        if each.lower() in seen:
+            raise ValueError(f'"{each}" is listed twice; list each repository once')
+        seen.add(each.lower())
+    return value
+
+
 def branch(value: str) -> str:
     """Check the name of a branch, as far as git's rules matter here."""
     if not re.fullmatch(r"[^\s~^:?*\[\\-][^\s~^:?*\[\\]*", value) or ".." in value:
@@ -130,6 +146,17 @@ def forge_user(value: str) -> str:
             f'such as "{lowered.partition(".")[0]}-bot"'
         )
     return _at_most(value, NAME_LENGTH)
+
+
+def email_domain(value: str) -> str:
+    """Check the domain of addresses; it is normalised to small letters."""
+    if not re.fullmatch(
+        r"(?=.{1,200}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)+", value.lower()
+    ):
+        raise ValueError(
+            f'"{value}" is not a domain; write what follows the @, such as "bots.example.org"'
+        )
+    return value.lower()
 
 
 def authors(value: object) -> object:

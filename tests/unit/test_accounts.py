@@ -4,9 +4,10 @@ import dataclasses
 from typing import Any
 
 import pytest
+from scripted_server import Answer, Request, Script, serving
 
 from muster import accounts
-from muster.forge import User
+from muster.forge import Forge, Token, User
 
 MARK = accounts.mark_of("live", "demo", "dev-qwen")
 
@@ -95,3 +96,56 @@ def test_the_standing_is_that_of_the_restrictions_that_every_bot_user_gets() -> 
 def test_an_address_reaches_nobody_and_is_as_unique_as_the_name() -> None:
     """Forges compare names and addresses without regard to case."""
     assert accounts.email_of("Demo.Dev") == "demo.dev@muster.invalid"
+
+
+LARGE = [f"somebody-{number}" for number in range(500)]
+
+
+def forge_of(names: list[str]) -> Script:
+    """A forge with these accounts, whose full names are those of a crew's bot users."""
+    told = [
+        {
+            "id": number,
+            "login": name,
+            "login_name": f"muster:live/demo/{name}",
+            "full_name": accounts.full_name_of("demo", name),
+            "created": "2026-01-02T04:04:05+01:00",
+        }
+        for number, name in enumerate(names)
+    ]
+
+    def script(request: Request) -> Answer:
+        below = request.path.removeprefix("/api/v1")
+        if below in {"/admin/users", "/users/search"}:
+            words = request.query.get("q", [""])[0]
+            found = [one for one in told if words in str(one["full_name"])]
+            page, limit = (int(request.query[key][0]) for key in ("page", "limit"))
+            listed: Any = found[(page - 1) * limit : page * limit]
+            total = {"X-Total-Count": str(len(found))}
+            wrapped = {"ok": True, "data": listed}
+            return Answer(json=wrapped if "search" in below else listed, headers=total)
+        name = below.removeprefix("/users/")
+        one = next((one for one in told if one["login"] == name), None)
+        return Answer(404, {"message": "not found"}) if one is None else Answer(json=one)
+
+    return script
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 40])
+@pytest.mark.parametrize("others", [[], LARGE])
+def test_a_crews_accounts_are_found_in_few_calls(size: int, others: list[str]) -> None:
+    crew = [f"dev-{number}" for number in range(size)]
+    with serving(forge_of([*others, *crew[1:]])) as server:
+        found = accounts.accounts(Forge(server.url, Token("t")), crew)
+        assert found.keys() >= {*crew[1:]}
+        assert crew[0] not in found
+        assert len(server.requests) <= size + 2
+
+
+def test_a_forge_is_searched_for_a_projects_accounts() -> None:
+    with serving(forge_of(["dev-qwen", "dev-claude"])) as server:
+        words = accounts.crew_words("demo")
+        found = Forge(server.url, Token("t")).users(words)
+        assert [user.login for user in found] == ["dev-qwen", "dev-claude"]
+        assert list(Forge(server.url, Token("t")).users("(agent of other")) == []
+        assert {path for _, path in server.asked()} == {"/api/v1/users/search"}

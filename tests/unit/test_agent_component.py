@@ -147,6 +147,7 @@ def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Pa
         "user": "Demo.Dev",
         "mark": "muster:live/demo/dev-qwen",
         "full_name": "dev-qwen (agent of demo, by Muster)",
+        "email": "demo.dev@muster.invalid",
         "adopt": False,
     }
     assert inputs["BotPassword dev-qwen"] == {
@@ -159,6 +160,7 @@ def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Pa
         "user": user,
         "password": Secret("the-password"),
         "scopes": ["read:user", "write:issue", "write:repository"],
+        "repositories": ["acme/demo"],
     }
     assert inputs["RepositoryAccess dev-qwen"] == {
         "forge": forge,
@@ -183,6 +185,29 @@ def test_an_agents_resources_at_the_forge_have_exactly_these_inputs(tmp_path: Pa
         "docker_host": "unix:///srv/docker.sock",
         "docker_engine": "the-engine",
     }
+
+
+def test_an_agent_gets_its_permission_in_each_of_its_repositories(tmp_path: Path) -> None:
+    fields = (
+        'roles = ["review"]\npermission = "read"\nrepositories = ["acme/handbook", "Acme/Demo"]'
+    )
+    declared = crew(tmp_path, f"{QWEN}{fields}\n")
+    access = {label: one.inputs for label, one in declared.items() if label.startswith("Repo")}
+    assert {label: (one["repository"], one["permission"]) for label, one in access.items()} == {
+        "RepositoryAccess dev-qwen": ("acme/demo", "read"),
+        "RepositoryAccess dev-qwen-acme/handbook": ("acme/handbook", "read"),
+    }
+    token = declared["AccessToken dev-qwen"]
+    assert token.inputs["repositories"] == ["acme/demo", "acme/handbook"]
+    assert token.depends_on >= access.keys()
+    assert environment(declared["Container dev-qwen"])["FORGE_PERMISSION"] == "read"
+
+
+def test_bot_users_get_addresses_of_the_rosters_domain(tmp_path: Path) -> None:
+    declared = crew(tmp_path, QWEN, 'email_domain = "Bots.example.org"')
+    email = "demo.dev@bots.example.org"
+    assert declared["BotUser dev-qwen"].inputs["email"] == email
+    assert environment(declared["Container dev-qwen"])["FORGE_BOT_EMAIL"] == email
 
 
 def test_an_agents_container_has_exactly_these_inputs(tmp_path: Path) -> None:

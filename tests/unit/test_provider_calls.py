@@ -107,6 +107,7 @@ def configured(provider: ForgeProvider) -> Any:  # noqa: ANN401 - whichever prov
 
 def inputs(server: Server, **more: object) -> Props:
     common = {"forge": server.url, "user": USER, "mark": MARK, "full_name": FULL_NAME}
+    common |= {"email": f"{USER}@muster.invalid", "permission": "write"}
     return {**common, "adopt": False, "repository": "acme/demo", **more}
 
 
@@ -118,6 +119,7 @@ def of_token(server: Server) -> Props:
         token_id=7,
         token=SECRET,
         granted=sorted(TOKEN_SCOPES),
+        repositories=["acme/demo"],
     )
 
 
@@ -209,6 +211,204 @@ def test_a_token_is_minted_with_the_least_scopes_and_proven(
     assert server.requests[-1].headers["Authorization"] == f"token {SECRET}"
     assert (made.outs["token"], made.outs["token_id"]) == (SECRET, 10)
     assert accounts.names()[-1].startswith("muster-")
+
+
+@pytest.mark.parametrize("listing", ["with scopes", "without scopes"])
+def test_a_token_of_a_forge_that_mints_without_telling_scopes_is_not_replaced(
+    server: Server, accounts: Accounts, listing: str
+) -> None:
+    """Forgejo 7.0.16 answers `scopes: null`; older ones list tokens so, too."""
+
+    def script(request: Request) -> Answer:
+        answer = accounts(request)
+        if request.method == "POST" and request.path.endswith("/tokens"):
+            answer.json["scopes"] = None
+        if listing == "without scopes" and isinstance(answer.json, list):
+            answer.json = [{**one, "scopes": None} for one in answer.json]
+        return answer
+
+    server.script = script
+    provider, declared = configured(AccessTokenProvider()), of_token(server)
+    made = provider.create(declared)
+    assert made.outs["granted"] == sorted(TOKEN_SCOPES)
+    assert not provider.diff(made.id, made.outs, declared).changes
+    read = provider.read(made.id, made.outs)
+    assert read.id == made.id
+    assert not provider.diff(made.id, read.outs, declared).changes
+
+
+LIMITED = ["write:issue", "write:repository"]
+
+
+class Limiting(Accounts):
+    """Forgejo 15.0.3, as measured: it limits tokens, which then do not show their account."""
+
+    def __call__(self, request: Request) -> Answer:
+        below = request.path.removeprefix("/api/v1")
+        by_token = request.headers["Authorization"] == f"token {SECRET}"
+        if below == "/version":
+            return Answer(200, {"version": "15.0.3+gitea-1.22.0"})
+        if below == "/user" and by_token:
+            return Answer(403, {"message": "token does not have at least one of required scope(s)"})
+        if below.startswith("/repos/"):
+            return Answer(200, repository(below.removeprefix("/repos/")))
+        answer = super().__call__(request)
+        if request.method == "POST" and "repositories" in request.json:
+            limit = [repository(f"{e['owner']}/{e['name']}") for e in request.json["repositories"]]
+            self.tokens[-1] |= {"scopes": request.json["scopes"], "repositories": limit}
+            answer.json = {**self.tokens[-1], "sha1": SECRET}
+        return answer
+
+
+def repository(full_name: str) -> Props:
+    told = {"default_branch": "main", "private": True, "archived": False, "empty": False}
+    return {"id": 1, "full_name": full_name, **told}
+
+
+def test_a_token_is_limited_to_the_agents_repositories_if_the_forge_can(server: Server) -> None:
+    server.script = forge = Limiting()
+    provider, declared = configured(AccessTokenProvider()), of_token(server)
+    declared["repositories"] = ["acme/demo", "acme/handbook"]
+    made = provider.create(declared)
+    assert (made.outs["granted"], made.outs["token"]) == (LIMITED, SECRET)
+    assert made.outs["limited_to"] == ["acme/demo", "acme/handbook"]
+    assert forge.names()[-1].startswith("muster-")
+    assert not provider.diff(made.id, made.outs, declared).changes
+    assert not provider.diff(made.id, provider.read(made.id, made.outs).outs, declared).changes
+    other = {**declared, "repositories": ["acme/demo"]}
+    assert provider.diff(made.id, made.outs, other).replaces == ["repositories"]
+
+
+def test_a_token_from_before_the_forge_could_limit_it_stays(server: Server) -> None:
+    server.script = Limiting()
+    recorded = of_token(server) | {"issued_at": "2026-01-02T03:04:05+00:00"}
+    provider = configured(AccessTokenProvider())
+    assert not provider.diff("id", recorded, recorded).changes
+
+
+def test_a_forge_that_ignores_the_limit_gets_another_token_minted(
+    server: Server, accounts: Accounts
+) -> None:
+    """By its version it could, and it does not."""
+
+    def script(request: Request) -> Answer:
+        if request.path == "/api/v1/version":
+            return Answer(200, {"version": "15.0.0"})
+        return accounts(request)
+
+    server.script = script
+    made = configured(AccessTokenProvider()).create(of_token(server))
+    assert (made.outs["limited_to"], made.outs["granted"]) == (None, sorted(TOKEN_SCOPES))
+    assert [method for method, path in server.asked() if "/tokens" in path] == [
+        *("DELETE", "POST", "DELETE", "POST"),
+    ]
+
+
+def by_hand(**more: object) -> Props:
+    return {**token(11, "by-hand"), **more}
+
+
+@pytest.mark.parametrize(
+    ("made", "refusal"),
+    [
+        (by_hand(scopes=LIMITED, repositories=[repository("Acme/Demo")]), None),
+        (by_hand(scopes=LIMITED, repositories=[repository("acme/other")]), "is limited to acme/o"),
+        (by_hand(scopes=["all"], repositories=[repository("acme/demo")]), "has the scopes all"),
+        (by_hand(token_last_eight="00000000"), "it is not listed as dev-qwen's"),
+    ],
+)
+def test_a_token_by_hand_may_be_limited_to_the_agents_repositories(
+    server: Server, made: Props, refusal: str | None
+) -> None:
+    server.script = forge = Limiting()
+    forge.tokens = [made]
+    provider, declared = configured(AccessTokenProvider()), of_token(server) | {"given": SECRET}
+    if refusal is not None:
+        with pytest.raises(ForgeError, match=refusal):
+            provider.create(declared)
+        return
+    created = provider.create(declared)
+    assert (created.outs["token_id"], created.outs["limited_to"]) == (11, ["Acme/Demo"])
+    assert not provider.diff(created.id, created.outs, declared).changes
+
+
+class NoPasswords(Accounts):
+    """A forge with `ENABLE_BASIC_AUTHENTICATION = false`, before Forgejo 16.
+
+    Attributes:
+        lists: Whether it lists tokens by a token, as Forgejo 15 does and Forgejo 7 does not.
+    """
+
+    lists = True
+
+    def __call__(self, request: Request) -> Answer:
+        auth = request.headers["Authorization"] or "Basic"
+        below = request.path.removeprefix("/api/v1")
+        if below.startswith("/admin/") and "/tokens" in below:
+            return Answer(404, body=b"404 page not found")
+        refused = "/tokens" in below and not (self.lists and request.method == "GET")
+        if auth.startswith("Basic") or refused:
+            return Answer(401, {"message": "token is required"})
+        return super().__call__(request)
+
+
+@pytest.fixture
+def no_passwords(server: Server, monkeypatch: pytest.MonkeyPatch) -> NoPasswords:
+    monkeypatch.delenv("FORGE_ADMIN_USER")
+    monkeypatch.delenv("FORGE_ADMIN_PASS")
+    monkeypatch.setenv("FORGE_ADMIN_PAT", "f" * 40)
+    forge = NoPasswords()
+    server.script = forge
+    return forge
+
+
+@pytest.mark.parametrize(("lists", "token_id"), [(True, 7), (False, 0)])
+def test_a_token_by_hand_is_taken_where_nobody_can_mint(
+    server: Server, no_passwords: NoPasswords, *, lists: bool, token_id: int
+) -> None:
+    no_passwords.lists = lists
+    no_passwords.tokens = no_passwords.tokens[:1]
+    provider, declared = configured(AccessTokenProvider()), of_token(server) | {"given": SECRET}
+    made = provider.create(declared)
+    assert (made.outs["token_id"], made.outs["token"]) == (token_id, SECRET)
+    assert not provider.diff(made.id, made.outs, declared).changes
+    assert provider.read(made.id, made.outs).id == made.id
+    sweep = configured(TokenSweepProvider())
+    sweep.create(declared | {"kept": token_id})
+    sweep.update("id", declared | {"kept": 5}, declared | {"kept": token_id})
+    sweep.delete("id", declared | {"kept": token_id})
+    provider.delete("id", made.outs)
+    assert {request.method for request in server.requests} <= {"GET", "DELETE"}
+    assert no_passwords.names() == ["muster-aa"]
+
+
+def test_where_nobody_can_mint_an_update_says_so(server: Server, no_passwords: NoPasswords) -> None:
+    with pytest.raises(ForgeError, match="ENABLE_BASIC_AUTHENTICATION"):
+        configured(AccessTokenProvider()).create(of_token(server))
+    assert no_passwords.names() == ["muster-aa", "muster-bb", "by-hand"]
+
+
+def test_an_agent_gets_the_permission_of_its_section(server: Server) -> None:
+    provider = configured(RepositoryAccessProvider())
+    provider.create(inputs(server, permission="read"))
+    assert server.requests[-1].json == {"permission": "read"}
+    provider.update("id", inputs(server), inputs(server, permission="write"))
+    assert server.requests[-1].json == {"permission": "write"}
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("the domain of user email a@muster.invalid is not allowed", "set email_domain under"),
+        ("name is reserved [name: debug]", "choose another forge_user"),
+    ],
+)
+def test_a_refused_account_comes_with_what_to_change(
+    server: Server, said: str, advice: str
+) -> None:
+    server.script = lambda r: Answer(422 if r.method == "POST" else 404, {"message": said})
+    with pytest.raises(ForgeError, match=advice):
+        configured(BotUserProvider()).create(inputs(server, email="a@muster.invalid"))
 
 
 def test_deleting_a_token_that_is_gone_is_fine(server: Server, accounts: Accounts) -> None:

@@ -35,6 +35,7 @@ BOT_USER: Props = {
     "user": USER,
     "mark": MARK,
     "full_name": "dev-qwen (agent of demo, by Muster)",
+    "email": "dev-qwen@muster.invalid",
     "adopt": False,
 }
 PASSWORD: Props = {"forge": FORGE, "user": USER, "mark": MARK, "max_age_days": None}
@@ -43,6 +44,7 @@ TOKEN: Props = {
     "user": USER,
     "password": "old",
     "scopes": list(TOKEN_SCOPES),
+    "repositories": ["acme/demo"],
     "max_age_days": None,
 }
 ACCESS: Props = {
@@ -147,6 +149,7 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[0], {"mark": "muster:live/renamed/dev-qwen"}, (True, [])),
         (*ALL[0], {"full_name": "another"}, (True, [])),
         (*ALL[0], {"adopt": True}, (False, [])),
+        (*ALL[0], {"email": "dev-qwen@bots.example.org"}, (False, [])),
         (*ALL[1], {"user": "other"}, (True, ["user"])),
         (*ALL[1], {"forge": "https://moved"}, (True, [])),
         (*ALL[1], {"mark": "muster:live/renamed/dev-qwen"}, (True, [])),
@@ -156,8 +159,10 @@ def test_inputs_that_are_not_known_yet_pass_the_check(
         (*ALL[2], {"scopes": ["read:user"]}, (True, ["scopes"])),
         (*ALL[2], {"password": "new"}, (True, [])),
         (*ALL[2], {"max_age_days": 90}, (False, [])),
+        (*ALL[2], {"repositories": ["acme/demo", "acme/other"]}, (False, [])),
         (*ALL[3], {"repository": "acme/other"}, (True, ["repository"])),
         (*ALL[3], {"user": "other"}, (True, ["user"])),
+        (*ALL[3], {"permission": "read"}, (True, [])),
         (*ALL[3], {"forge": "https://moved"}, (True, [])),
         (*ALL[4], {"kept": 8}, (True, [])),
         (*ALL[4], {"password": "new"}, (True, [])),

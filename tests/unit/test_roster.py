@@ -136,6 +136,8 @@ def test_what_an_agent_leaves_out_has_the_documented_default(read: Load) -> None
         "poll_interval": 60,
         "formula": None,
         "context_window": None,
+        "permission": "write",
+        "repositories": (),
         "sandbox": "on",
         "may_approve": False,
         "rotation": 1,
@@ -161,6 +163,7 @@ def test_what_the_muster_section_leaves_out_has_the_documented_default(read: Loa
         "local_forge": False,
         "keep_volumes": True,
         "forge_internal_url": None,
+        "email_domain": "muster.invalid",
         "network": None,
         "docker_host": None,
         "network_options": {},
@@ -278,6 +281,44 @@ def test_a_name_that_the_forge_reserves_is_told_with_another(wrong: Wrong, user:
         f'demo.toml:5: agent "dev-qwen", forge_user: "{user}" is reserved by the forge; '
         f'set forge_user to another name, such as "{user.lower().partition(".")[0]}-bot"'
     )
+
+
+@pytest.mark.parametrize("roles", ['["dev"]', '["review", "gardener"]', None])
+def test_an_agent_that_may_only_read_has_no_role_that_writes(
+    wrong: Wrong, roles: str | None
+) -> None:
+    lines = f"roles = {roles}\n" if roles else ""
+    (line,) = wrong(agent(f'permission = "read"\n{lines}'))
+    role = "gardener" if roles and "gardener" in roles else "dev"
+    assert line == (
+        f'demo.toml:5: agent "dev-qwen", permission: the role "{role}" writes to the repository; '
+        'write permission = "write", or give the agent roles that only read, such as ["review"]'
+    )
+
+
+@pytest.mark.parametrize("roles", ['["review"]', '["planner", "review"]', '["auditor"]'])
+def test_an_agent_may_only_read_with_the_other_roles(read: Load, roles: str) -> None:
+    made = read(agent(f'permission = "read"\nroles = {roles}')).agents["dev-qwen"]
+    assert made.permission == "read"
+
+
+def test_an_agents_further_repositories_follow_the_projects_own(read: Load, wrong: Wrong) -> None:
+    roster = read(agent('repositories = ["Acme/Demo", "acme/handbook"]'))
+    assert roster.repositories_of(roster.agents["dev-qwen"]) == ["acme/demo", "acme/handbook"]
+    (line,) = wrong(agent('repositories = ["acme/handbook", "Acme/Handbook"]'))
+    assert line.endswith('"Acme/Handbook" is listed twice; list each repository once')
+    assert "repositories" in wrong(agent('repositories = ["handbook"]'))[0]
+
+
+@pytest.mark.parametrize("domain", ["bots.example.org", "Bots.Example.org", "a-b.example"])
+def test_bot_users_may_have_addresses_of_another_domain(read: Load, domain: str) -> None:
+    assert read(muster(f'email_domain = "{domain}"')).muster.email_domain == domain.lower()
+
+
+@pytest.mark.parametrize("domain", ["", "example", "a@example.org", "-a.example", "a b.example"])
+def test_what_is_not_a_domain_is_refused(wrong: Wrong, domain: str) -> None:
+    (line,) = wrong(muster(f'email_domain = "{domain}"'))
+    assert f'muster.email_domain: "{domain}" is not a domain; write what follows the @' in line
 
 
 def test_an_agent_whose_name_is_reserved_needs_another_bot_user(read: Load, wrong: Wrong) -> None:

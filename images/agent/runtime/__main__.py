@@ -24,9 +24,9 @@ from muster.forge import (
     User,
     WorkForge,
 )
+from muster.forge.masking import SHORTEST
 from runtime import jail, modes, processes, request, settings, state, work
 from runtime.claim import Claims
-from runtime.failures import SHORTEST_SECRET
 from runtime.formula import FormulaError
 from runtime.git import GitError, Mirror
 from runtime.poll import Cycle, Memory
@@ -187,7 +187,8 @@ class Loop:
             return self._services
         config = self._config
         self._token = token
-        forge = WorkForge(config.forge_url, Token(token), config.repo, patience=PATIENCE)
+        me = User.named(config.bot_user, config.bot_email) if config.bot_user else None
+        forge = WorkForge(config.forge_url, Token(token), config.repo, me=me, patience=PATIENCE)
         user = forge.whoami()
         _check_repository(forge, config)
         mirror = self._mirror(user)
@@ -224,7 +225,7 @@ def _check_repository(forge: WorkForge, config: Settings) -> None:
         raise LookupError(f"the forge shows this bot user no repository {config.repo}: muster up")
     if found.archived:
         raise LookupError(f"{config.repo} is archived: unarchive it, or stop the agent")
-    if not found.may_push:
+    if config.may_write and not found.may_push:
         raise LookupError(f"the bot user may not write to {config.repo}: muster up")
     if forge.branch_protected(config.primary_branch) is None:
         raise LookupError(
@@ -266,7 +267,7 @@ def _secrets(config: Settings) -> Iterator[str]:
             secret = credential.read() if credential.is_given else ""
         except CredentialError:
             continue
-        if len(secret) >= SHORTEST_SECRET and not secret.startswith("sk-no-key"):
+        if len(secret) >= SHORTEST and not secret.startswith("sk-no-key"):
             yield secret
 
 

@@ -20,6 +20,9 @@ from runtime.services import MINUTE, Services
 SETTLING_SECONDS = 20.0
 """How long a changed pull request is looked at: its reviewer may be new to the repository."""
 
+WRITING = {"backlog", "unlabelled"}
+"""What roles select whose work changes the repository: claims and branches, labels."""
+
 KEPT_SECONDS = 86400.0
 """How long the tree of an issue that was given back is kept, to go on from there."""
 
@@ -139,11 +142,16 @@ class Cycle:
     def _formula(self, role: str) -> Formula:
         settings = self._services.settings
         name = settings.formula if role == settings.roles[0] else None
-        return self._services.cache.get(
+        found = self._services.cache.get(
             f"formula {role}",
             5 * MINUTE,
             lambda: load(role, name, self._in_repository),
         )
+        if found.selects in WRITING and not settings.may_write:
+            raise FormulaError(
+                f'role {role} writes to the repository, and this agent has permission = "read"'
+            )
+        return found
 
     def _in_repository(self, path: str) -> str | None:
         content = self._services.forge.file(path, self._services.settings.primary_branch)

@@ -18,6 +18,7 @@ REQUIRED = (
 )
 
 
+BOT_USER = "FORGE_BOT_USER_"
 COMPACT = "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"
 
 
@@ -121,6 +122,9 @@ class Settings:
         formula: The formula of its first role: a file of the repository, or one that ships.
         forge_url: The forge, as seen from inside the container, without a trailing slash.
         repo: The project's repository, `owner/name`.
+        bot_user: The bot user's name, empty if the environment does not say it.
+        bot_email: Its address; empty for the usual one.
+        may_write: Whether the bot user may write to it.
         primary_branch: The branch that pull requests go to.
         poll_interval: Seconds between two cycles.
         endpoint_url: The endpoint without a trailing slash; None is the Anthropic API.
@@ -137,6 +141,9 @@ class Settings:
     formula: str | None
     forge_url: str
     repo: str
+    bot_user: str
+    bot_email: str
+    may_write: bool
     primary_branch: str
     poll_interval: int
     endpoint_url: str | None
@@ -175,6 +182,11 @@ def load(environment: Mapping[str, str]) -> Settings:
         formula=environment.get("AGENT_FORMULA") or None,
         forge_url=environment["FORGE_URL"].rstrip("/"),
         repo=environment["FORGE_REPO"],
+        bot_user=next(
+            (value for name, value in environment.items() if name.startswith(BOT_USER)), ""
+        ),
+        bot_email=environment.get("FORGE_BOT_EMAIL", ""),
+        may_write=environment.get("FORGE_PERMISSION") != "read",
         primary_branch=environment["PRIMARY_BRANCH"],
         poll_interval=_number(environment, "POLL_INTERVAL"),
         endpoint_url=endpoint.rstrip("/") if endpoint else None,

@@ -627,3 +627,18 @@ def test_while_the_endpoint_is_down_closed_pull_requests_are_settled(
 
     assert done.tasks == ["settle #3 with #13", "settle #4 with #14"]
     assert {*agent.memory.held} == {5}
+
+
+@pytest.mark.parametrize(
+    ("roles", "refused"), [("dev", True), ("gardener", True), ("review", False)]
+)
+def test_an_agent_that_may_only_read_takes_no_role_that_writes(
+    tmp_path: Path, roles: str, *, refused: bool
+) -> None:
+    config = settings(AGENT_ROLES=roles, FORGE_PERMISSION="read")
+    cycle = Cycle(services(tmp_path, IssueTracker(), config), Memory.empty(killed=False))
+    if refused:
+        with pytest.raises(FormulaError, match='permission = "read"'):
+            cycle.run(None)
+    else:
+        assert cycle.run(None) is False

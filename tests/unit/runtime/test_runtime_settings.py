@@ -29,6 +29,12 @@ def test_the_environment_of_a_hired_agent_becomes_its_settings() -> None:
     assert (made.forge_token.read(), made.api_key.read()) == (TOKEN, KEY)
 
 
+def test_the_bot_user_and_its_permission_arrive() -> None:
+    made = settings(FORGE_BOT_USER_DEV_QWEN="Dev-Qwen", FORGE_PERMISSION="read")
+    assert (made.bot_user, made.bot_email, made.may_write) == ("Dev-Qwen", "", False)
+    assert settings().may_write
+
+
 def test_every_work_setting_arrives_as_the_roster_says_it() -> None:
     different = {
         name: [*value, "more"]
