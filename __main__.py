@@ -32,6 +32,8 @@ async def main() -> dict[str, object]:
         )
         for each in docker_engine.warnings(found.docker_host, found.docker_engine, found.roster):
             pulumi.log.warn(str(each))
+        for warning in found.warnings:
+            pulumi.log.warn(warning)
         crew = Crew(found)
     except MusterError as error:
         pulumi.log.error(str(error))

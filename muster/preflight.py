@@ -5,16 +5,16 @@ previews and in updates.
 """
 
 import contextlib
-import itertools
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import docker
 
-from muster import local_forge
-from muster.accounts import mark_of, refusal
+from muster import local_forge, rules
+from muster.accounts import accounts, mark_of, refusal
 from muster.docker import (
     DockerError,
     engine,
@@ -28,23 +28,24 @@ from muster.docker_engine import refuse_other_engines
 from muster.errors import MusterError
 from muster.forge import (
     Administrator,
+    CannotMintError,
     ForbiddenError,
     Forge,
     ForgeError,
+    Repository,
     UnauthorizedError,
     User,
+    minting_way,
+    reserves_more_names,
 )
 from muster.names import STACK_LABEL, container_name
-from muster.roster import Problem, Roster, problem
+from muster.roster import Agent, Problem, Roster, problem
 
 if TYPE_CHECKING:
     from muster.toml_file import Place
 
 PATIENCE = 5.0
 """Seconds for which a forge that does not answer is asked again: somebody waits to be told."""
-
-MANY_USERS = 500
-"""From so many accounts on a forge, each bot user is asked for by name."""
 
 
 class PreflightError(MusterError):
@@ -55,18 +56,37 @@ class PreflightError(MusterError):
         self.problems = problems
 
 
-def inspect(
+@dataclass(frozen=True)
+class Inspection:
+    """What was found out.
+
+    Attributes:
+        images: The id of each image in use.
+        warnings: What a person should know before the update.
+    """
+
+    images: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def inspect(  # noqa: PLR0913 - one argument a fact
     roster: Roster,
     stack: str,
     *,
     forge_url: str,
     administrator: Administrator,
     anthropic_api_key: str | None,
-) -> dict[str, str]:
+    given: Collection[str] = (),
+) -> Inspection:
     """Ask Docker and the forge for all that an update needs.
 
-    Returns:
-        The id of each image in use.
+    Args:
+        roster: The roster.
+        stack: The stack's name.
+        forge_url: The forge, as seen from here.
+        administrator: The forge administrator's credentials.
+        anthropic_api_key: The key for the Anthropic API, if there is one.
+        given: The agents with a token that was made by hand.
 
     Raises:
         PreflightError: with every problem that was found.
@@ -90,10 +110,11 @@ def inspect(
             stranger = list(_stranger_at_the_port(client, roster, forge_url))
     except DockerError as error:
         problems.append(str(error))
-    problems += stranger or _forge_problems(roster, stack, forge_url, administrator)
+    minting = _Minting(administrator, given, [])
+    problems += stranger or _forge_problems(roster, stack, forge_url, minting)
     if problems:
         raise PreflightError([str(each) for each in problems])
-    return images
+    return Inspection(images, tuple(minting.warnings))
 
 
 def missing_keys(roster: Roster, anthropic_api_key: str | None) -> Iterator[Problem]:
@@ -176,21 +197,66 @@ def _stranger_at_the_port(client: docker.DockerClient, roster: Roster, url: str)
         )
 
 
+@dataclass(frozen=True)
+class _Minting:
+    """How the crew gets tokens.
+
+    Attributes:
+        administrator: The forge administrator's credentials.
+        given: The agents with a token that was made by hand.
+        warnings: What a person should know; added to.
+    """
+
+    administrator: Administrator
+    given: Collection[str]
+    warnings: list[str]
+
+    def problems(self, roster: Roster, new: Collection[Agent], url: str) -> Iterator[Problem]:
+        """Tell of new agents whose token nobody can mint: else their account would be left."""
+        if not new and not self.given:
+            return
+        try:
+            minting_way(url, self.administrator)
+        except CannotMintError as caught:
+            error = caught
+        else:
+            return
+        if self.given:
+            self.warnings.append(
+                f"{error}. So Muster cannot revoke the tokens that it replaces: do that by hand"
+            )
+        for agent in new:
+            if agent.name not in self.given:
+                yield problem(
+                    roster,
+                    ("agents", agent.name, "forge_user"),
+                    f"{error}. Set another FORGE_ADMIN_PAT; or create user {agent.forge_user} and "
+                    "an access token for it at the forge, set adopt = true, and give the token "
+                    f"with muster rotate {agent.name} --token-from-stdin",
+                )
+
+
 def _forge_problems(
-    roster: Roster, stack: str, url: str, administrator: Administrator
+    roster: Roster,
+    stack: str,
+    url: str,
+    minting: _Minting,
 ) -> Iterator[str | Problem]:
     if roster.muster.local_forge and not Forge(url, None).answers():
         return  # it does not exist yet: what cannot be asked yet is not asked
-    forge = Forge(url, administrator.api, patience=PATIENCE)
+    forge = Forge(url, minting.administrator.api, patience=PATIENCE)
     try:
         forge.may_administer(roster.repo)
-        if not roster.muster.local_forge and forge.repository(roster.repo) is None:
-            yield problem(
-                roster,
-                ("repo",),
-                f"the forge at {url} has no repository {roster.repo}: create it, or correct repo",
-            )
-        yield from refused_accounts(forge, roster, stack)
+        yield from _repositories(forge, roster, url)
+        existing = accounts(forge, [agent.forge_user for agent in roster.agents.values()])
+        yield from refused_accounts(forge, roster, stack, existing)
+        new = [
+            agent
+            for agent in roster.agents.values()
+            if not _is_hired(roster, stack, agent, existing)
+        ]
+        yield from reserved_names(forge, new, roster)
+        yield from minting.problems(roster, new, url)
     except (UnauthorizedError, ForbiddenError) as error:
         if roster.muster.local_forge and isinstance(error, UnauthorizedError):
             return  # its administrator is still to be made, or to be given this password
@@ -202,9 +268,66 @@ def _forge_problems(
         yield problem(roster, ("forge_url",), str(error))
 
 
-def refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[Problem]:
+def _is_hired(roster: Roster, stack: str, agent: Agent, existing: Mapping[str, User]) -> bool:
+    user = existing.get(agent.forge_user.lower())
+    return user is not None and user.login_name == mark_of(stack, roster.name, agent.name)
+
+
+def _repositories(forge: Forge, roster: Roster, url: str) -> Iterator[Problem]:
+    found = forge.repository(roster.repo)
+    if found is not None:
+        yield from unusable(forge, roster, found)
+    elif not roster.muster.local_forge:
+        yield problem(
+            roster,
+            ("repo",),
+            f"the forge at {url} has no repository {roster.repo}: create it, or correct repo",
+        )
+    asked: dict[str, bool] = {}
+    for agent in roster.agents.values():
+        for repository in roster.repositories_of(agent)[1:]:
+            if repository not in asked:
+                asked[repository] = forge.repository(repository) is not None
+                if asked[repository]:
+                    forge.may_share(repository)
+            if not asked[repository]:
+                yield problem(
+                    roster,
+                    ("agents", agent.name, "repositories"),
+                    f"the forge at {url} has no repository {repository}: create it, or remove it "
+                    "from the list",
+                )
+
+
+def unusable(forge: Forge, roster: Roster, found: Repository) -> Iterator[Problem]:
+    """Tell of what keeps agents from delivering work to the repository."""
+    branch = roster.primary_branch
+    if found.archived:
+        yield problem(
+            roster,
+            ("repo",),
+            f"{found.full_name} is archived, so the forge refuses every push: unarchive it, or "
+            "correct repo",
+        )
+    elif found.empty:
+        yield problem(
+            roster,
+            ("repo",),
+            f"{found.full_name} is empty: push a first commit to its branch {branch}",
+        )
+    elif branch != found.default_branch and not forge.has_branch(roster.repo, branch):
+        yield problem(
+            roster,
+            ("primary_branch",),
+            f"{found.full_name} has no branch {branch}: write primary_branch = "
+            f'"{found.default_branch}", its default branch, or create the branch',
+        )
+
+
+def refused_accounts(
+    forge: Forge, roster: Roster, stack: str, existing: Mapping[str, User]
+) -> Iterator[Problem]:
     """Tell of accounts that exist and must not become the crew's bot users."""
-    existing = _accounts(forge, [agent.forge_user for agent in roster.agents.values()])
     organizations: set[str] | None = None
     for agent in roster.agents.values():
         user = existing.get(agent.forge_user.lower())
@@ -222,13 +345,15 @@ def refused_accounts(forge: Forge, roster: Roster, stack: str) -> Iterator[Probl
             yield problem(roster, ("agents", agent.name, "forge_user"), reason)
 
 
-def _accounts(forge: Forge, names: list[str]) -> dict[str, User]:
-    """Return the accounts of these names that exist, by name in lower case.
-
-    A forge lists 50 accounts a call, so listing them all costs a crew less than asking for each,
-    as long as the forge is not a large one.
-    """
-    users = list(itertools.islice(forge.users(), MANY_USERS))
-    if len(users) == MANY_USERS:
-        users = [user for name in names if (user := forge.user(name))]
-    return {user.login.lower(): user for user in users}
+def reserved_names(forge: Forge, agents: Iterable[Agent], roster: Roster) -> Iterator[Problem]:
+    """Tell of names that this forge's version reserves, and newer ones do not."""
+    named = [agent for agent in agents if agent.forge_user.lower() in rules.RESERVED_BEFORE]
+    version = forge.version() if named else ""
+    if named and reserves_more_names(version):
+        for agent in named:
+            yield problem(
+                roster,
+                ("agents", agent.name, "forge_user"),
+                f"{agent.forge_user} is reserved by the forge (version {version}): set forge_user "
+                f'to another name, such as "{agent.forge_user}-bot"',
+            )

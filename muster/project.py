@@ -42,6 +42,7 @@ class Project:
         docker_host: how the Docker engine is reached.
         docker_engine: what that engine is.
         given: credentials made by hand, by agent.
+        warnings: what a person should know before an update.
     """
 
     stack: str
@@ -53,6 +54,7 @@ class Project:
     docker_host: DockerHost
     docker_engine: DockerEngine
     given: Mapping[str, Given] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def forge_url(self) -> str:
@@ -92,17 +94,29 @@ def find(
     key = environment.get("ANTHROPIC_API_KEY") or configuration("anthropicApiKey")
     forge_port = port(configuration("forgePort"))
     given = _given(configuration("given"))
-    images = preflight.inspect(
+    found = preflight.inspect(
         roster,
         stack,
         forge_url=_forge_url(roster, forge_port),
         administrator=who,
         anthropic_api_key=key,
+        given=[agent for agent, each in given.items() if each.token],
     )
     host = docker_host.resolve(roster.muster.docker_host)
     with docker.in_use(docker.connect_to(host)) as client:
         engine = describe(client)
-    return Project(stack, roster, who, key, forge_port, images, host, engine, given)
+    return Project(
+        stack,
+        roster,
+        who,
+        key,
+        forge_port,
+        found.images,
+        host,
+        engine,
+        given,
+        found.warnings,
+    )
 
 
 def internal_forge_url(roster: Roster) -> str:

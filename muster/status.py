@@ -11,7 +11,7 @@ from typing import Any
 from docker.models.containers import Container
 
 from muster import agent_container, agent_log, docker
-from muster.accounts import mark_of
+from muster.accounts import accounts, mark_of
 from muster.container import WORK_VARIABLE
 from muster.forge import Administrator, Forge, ForgeError, User
 from muster.names import container_name
@@ -218,7 +218,9 @@ def _ask_docker(
 def _ask_forge(seen: Seen, roster: Roster, url: str, administrator: Administrator) -> None:
     forge = Forge(url, administrator.api, patience=PATIENCE)
     try:
-        seen.users = {user.login.lower(): user for user in forge.users()}
+        names = {agent.forge_user for agent in roster.agents.values()}
+        names |= {str(said["forgejo:BotUser:id"]) for said in seen.recorded.values()}
+        seen.users = accounts(forge, {name.lower() for name in names})
         seen.collaborators = forge.collaborators(roster.repo)
     except ForgeError as error:
         seen.unseen.append(f"forge {url}: {error}")

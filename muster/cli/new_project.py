@@ -1,5 +1,6 @@
 """A new project's roster."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import tomlkit
@@ -7,10 +8,46 @@ import tomlkit
 from muster import roster, roster_edit
 from muster.cli.place import STACKS
 from muster.errors import MusterError
+from muster.forge import Administrator, Forge, ForgeError
+from muster.preflight import PATIENCE
 
 
-def write_roster(folder: Path, project: str, repo: str, forge_url: str) -> Path:
+def forge_answers(forge_url: str) -> bool:
+    """Tell whether a forge answers at what was typed as its address."""
+    try:
+        return Forge(forge_url, None).answers()
+    except ForgeError:  # not an address
+        return False
+
+
+def default_branch(environment: Mapping[str, str], repo: str, forge_url: str) -> str | None:
+    """Return the repository's default branch; None if the forge does not show it.
+
+    Args:
+        environment: May hold the forge administrator's credentials: a private repository is not
+            shown to others.
+        repo: `owner/name`.
+        forge_url: A forge that answers.
+    """
+    try:
+        who = Administrator.from_environment(environment)
+        found = Forge(forge_url, who.api if who else None, patience=PATIENCE).repository(repo)
+    except ForgeError:
+        return None
+    return found.default_branch if found else None
+
+
+def write_roster(
+    folder: Path, project: str, repo: str, forge_url: str, primary_branch: str | None = None
+) -> Path:
     """Write a roster without agents.
+
+    Args:
+        folder: The project's folder.
+        project: The project's name.
+        repo: `owner/name`.
+        forge_url: The forge.
+        primary_branch: The repository's main branch, None if it is not known.
 
     Returns:
         Its path.
@@ -23,6 +60,8 @@ def write_roster(folder: Path, project: str, repo: str, forge_url: str) -> Path:
         raise MusterError(f"{path.relative_to(folder)} exists: edit it, or choose another name")
     document = tomlkit.document()
     document.update({"name": project, "repo": repo, "forge_url": forge_url})
+    if primary_branch is not None:
+        document["primary_branch"] = primary_branch
     if Path(project).name != project:
         raise MusterError(f'"{project}" is no name of a project; write one such as "acme"')
     roster_edit.write(path, f"{roster.SCHEMA}\n{tomlkit.dumps(document)}")

@@ -7,21 +7,27 @@ from functools import partial
 import docker
 import docker.errors
 
+from muster import preflight
 from muster.doctor import mends
 from muster.doctor.findings import CALLS_AT_ONCE, Finding, NotAskedError, not_asked, well, wrong
 from muster.doctor.hired import Hired
 from muster.doctor.subject import Subject
 from muster.forge import ForbiddenError, Forge, Token, UnauthorizedError
 from muster.names import container_name
-from muster.roster import problem
+from muster.roster import Agent, Roster, problem
 
-_WRITES = {"write", "admin", "owner"}
+_ALLOWS = {
+    "read": {"read", "write", "admin", "owner"},
+    "write": {"write", "admin", "owner"},
+}
+"""The permissions that include one."""
 
 
 def access(subject: Subject) -> Iterator[Finding]:
     """Ask whether the repository is there, and each agent's token and bot user get to it."""
     roster, forge = subject.roster.get(), subject.as_administrator()
-    if forge.repository(roster.repo) is None:
+    repository = forge.repository(roster.repo)
+    if repository is None:
         message = f"the forge at {forge.url} has no repository {roster.repo}"
         mend = (
             subject.muster("up")
@@ -30,36 +36,41 @@ def access(subject: Subject) -> Iterator[Finding]:
         )
         yield wrong(str(problem(roster, ("repo",), message)), mend)
         return
+    for each in preflight.unusable(forge, roster, repository):
+        yield wrong(str(each), mends.edit(roster.path, each.line))
     hired = subject.state.get().hired
     for name in roster.agents:
         if name not in hired:
             yield not_asked(f'agent "{name}" is not hired yet ({subject.muster("up")})')
     crew = {name: hired[name] for name in roster.agents if name in hired}
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        asked = pool.map(partial(_obstacles, forge, roster.repo), crew.values())
+        settings = map(roster.agents.__getitem__, crew)
+        asked = pool.map(partial(_obstacles, forge, roster), settings, crew.values())
         obstacles = dict(zip(crew, asked, strict=True))
     for name, found in obstacles.items():
         subject.checked[name, "token"] = not found
         for obstacle in found:
             yield wrong(f'agent "{name}": {obstacle}', subject.muster("up"))
     can = [name for name, found in obstacles.items() if not found]
-    said = f": {', '.join(can)} can write, with working tokens" if can else ""
+    said = f": {', '.join(can)} can use it, with working tokens" if can else ""
     yield well(f"{roster.repo} is there{said}")
 
 
-def _obstacles(forge: Forge, repo: str, hired: Hired) -> list[str]:
+def _obstacles(forge: Forge, roster: Roster, agent: Agent, hired: Hired) -> list[str]:
     """Say what keeps an agent from its work at the forge."""
     if hired.token is None:
         return ["it was hired half-way and has no token"]
     found = []
     try:
-        Forge(forge.url, Token(hired.token)).whoami()
+        Forge(forge.url, Token(hired.token)).whoami_if_shown()
     except UnauthorizedError:
         found.append("the forge does not take its token: it was revoked there")
     except ForbiddenError as error:
         found.append(f"bot user {hired.user} may not log in: {error.message}")
-    if forge.collaborator_permission(repo, hired.user) not in _WRITES:
-        found.append(f"bot user {hired.user} may not write to {repo}")
+    for repo in roster.repositories_of(agent):
+        if forge.collaborator_permission(repo, hired.user) not in _ALLOWS[agent.permission]:
+            verb = "write to" if agent.permission == "write" else "read"
+            found.append(f"bot user {hired.user} may not {verb} {repo}")
     return found
 
 

@@ -12,12 +12,14 @@ from muster.doctor.findings import Finding, NotAskedError, not_asked, well, wron
 from muster.doctor.subject import Subject
 from muster.forge import (
     Administrator,
+    CannotMintError,
     ForbiddenError,
     Forge,
     ForgeError,
     UnauthorizedError,
     minting_way,
 )
+from muster.forge.minting import BY_PASSWORD
 
 CLOCKS_MATTER = 60.0
 """Seconds from which clocks that differ are told.
@@ -90,12 +92,28 @@ def administration(subject: Subject) -> Iterator[Finding]:
         forge = Forge(url, who.api, patience=preflight.PATIENCE)
         forge.may_administer(subject.written_repo)
         way = minting_way(url, who)
+    except CannotMintError as error:
+        way = ""
+        rotate = subject.muster("rotate", "NAME", "--token-from-stdin")
+        yield wrong(f"{error}. Or give each agent a token that you make there", rotate)
     except (administrator.AdministratorMissingError, ForgeError) as error:
         yield wrong(*_refused(subject, error))
         return
     subject.forge.put(forge)
     subject.administrator.put(who)
-    yield well(f"{forge.whoami().login} has all rights by {_kind(who)}; tokens are minted by {way}")
+    rights = f"{forge.whoami().login} has all rights by {_kind(who)}"
+    yield well(f"{rights}; tokens are minted by {way}" if way else rights)
+    if way and way != BY_PASSWORD and not _has_hired(subject):
+        yield not_asked(
+            "whether the forge requires a second factor of its users: it then refuses a bot user's "
+            "first call. That shows when the first agent is hired"
+        )
+
+
+def _has_hired(subject: Subject) -> bool:
+    with suppress(NotAskedError):
+        return any(hired.token for hired in subject.state.get().hired.values())
+    return False
 
 
 def _kind(who: Administrator) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 import docker.errors
 from docker.models.containers import Container
 
-from muster.accounts import agent_of, mark_of
+from muster.accounts import agent_of, crew_words, mark_of
 from muster.credentials import is_ours, new_password
 from muster.docker import DockerError
 from muster.doctor.findings import (
@@ -29,6 +29,7 @@ from muster.doctor.subject import Subject
 from muster.forge import (
     AccessToken,
     Basic,
+    CannotMintError,
     Forge,
     NotFoundError,
     UnauthorizedError,
@@ -84,6 +85,8 @@ def _listed_of(subject: Subject, bot: Hired) -> list[AccessToken] | None:
     """List a bot user's tokens; None where its password is needed for that, and another."""
     try:
         return _minting(subject, bot).tokens(bot.user)
+    except CannotMintError as error:
+        raise NotAskedError(str(error)) from None
     except NotFoundError:
         return []  # told where access is asked for
     except UnauthorizedError:
@@ -174,8 +177,11 @@ def _accounts(subject: Subject) -> _Judge:
     """List the accounts with this stack's mark; firing leaves them, barred."""
     roster = subject.roster.get()
     marked = mark_of(subject.stack.get(), roster.name, "")
+    found_by = crew_words(roster.name)
     listed = [
-        user for user in subject.as_administrator().users() if user.login_name.startswith(marked)
+        user
+        for user in subject.as_administrator().users(found_by)
+        if user.login_name.startswith(marked)
     ]
 
     def judge(state: State) -> Iterator[Finding]:

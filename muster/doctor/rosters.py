@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from muster import docker, docker_engine, docker_host, local_forge, preflight
+from muster.accounts import accounts
 from muster.doctor import mends
 from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
 from muster.doctor.subject import Subject
@@ -78,5 +79,7 @@ def _mend_image(roster: Roster, image: str) -> str:
 def _accounts(subject: Subject, roster: Roster) -> Iterator[Finding]:
     with suppress(NotAskedError):  # told where the administrator is asked for
         forge = subject.as_administrator()
-        for refused in preflight.refused_accounts(forge, roster, subject.stack.get()):
+        existing = accounts(forge, [agent.forge_user for agent in roster.agents.values()])
+        stack = subject.stack.get()
+        for refused in preflight.refused_accounts(forge, roster, stack, existing):
             yield wrong(str(refused), mends.edit(roster.path, refused.line))

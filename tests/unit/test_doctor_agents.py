@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_server import Answer, Request, serving
+from scripted_server import Answer, Request, Script, serving
 
 from muster.agent_log import Endpoint, Line, Task
-from muster.doctor import agents, branch, mends
+from muster.doctor import agents, branch, crew, forge, mends
 from muster.doctor.findings import Finding, NotAskedError, exit_code
 from muster.doctor.hired import Hired, State
 from muster.doctor.subject import Subject
@@ -160,3 +160,103 @@ def test_a_rule_protects_the_primary_branch_by_name_or_as_a_glob(
 def test_the_branch_of_a_repository_that_is_gone_is_not_asked_for(subject: Subject) -> None:
     with pytest.raises(NotAskedError, match="acme/site"):
         protection(subject, Answer(status=404, json={}))
+
+
+def administration(subject: Subject, script: Script, who: Administrator) -> list[Finding]:
+    with serving(script) as server:
+        variables = {"FORGE_ADMIN_USER": who.user, "FORGE_ADMIN_PASS": who.password}
+        variables |= {"FORGE_ADMIN_PAT": who.pat}
+        subject.environment = {name: value for name, value in variables.items() if value}
+        subject.forge_url.put(server.url)
+        return list(forge.administration(subject))
+
+
+def administered(*, takes_passwords: bool) -> Script:
+    """A forge that mints nothing by a PAT."""
+    root = {"id": 1, "login": "root", "is_admin": True, "created": "2026-01-02T04:04:05+01:00"}
+
+    def script(request: Request) -> Answer:
+        auth = request.headers["Authorization"] or ""
+        if not auth or (auth.startswith("Basic") and not takes_passwords):
+            return Answer(401, {"message": "token is required"})
+        if auth.startswith("Basic") or "/tokens" in request.path:
+            return Answer(401, {"message": "invalid username, password or token"})
+        found = request.path == "/api/v1/user"
+        return Answer(200, root) if found else Answer(404, {"message": "not found"})
+
+    return script
+
+
+def test_a_forge_at_which_nobody_can_mint_is_a_failure(subject: Subject) -> None:
+    who = Administrator(pat="f" * 40)
+    failed, rights = administration(subject, administered(takes_passwords=False), who)
+    assert (failed.ok, rights.ok) == (False, True)
+    assert "ENABLE_BASIC_AUTHENTICATION = false" in failed.message
+    assert failed.mend == "muster rotate NAME --token-from-stdin"
+
+
+@pytest.mark.parametrize("is_hired", [False, True])
+def test_what_only_the_first_bot_user_can_show_is_said_to_be_unknown(
+    subject: Subject, *, is_hired: bool
+) -> None:
+    hired = {"dev-qwen": Hired("dev-qwen", token="t")} if is_hired else {}
+    subject.state.put(State(hired, frozenset(hired), ()))
+    who = Administrator(pat="f" * 40)
+    rights, *unknown = administration(subject, administered(takes_passwords=True), who)
+    assert "minted by each bot user's own password" in rights.message
+    assert [each.ok for each in unknown] == ([] if is_hired else [None])
+    assert all("requires a second factor" in each.message for each in unknown)
+
+
+def test_the_repository_is_compared_with_the_roster(subject: Subject) -> None:
+    told = {"id": 1, "full_name": "acme/site", "private": True, "archived": False, "empty": False}
+
+    def script(request: Request) -> Answer:
+        if request.path == "/api/v1/repos/acme/site":
+            return Answer(json={**told, "default_branch": "master"})
+        return Answer(404, {"message": "not found"})
+
+    with serving(script) as server:
+        subject.forge_url.put(server.url)
+        subject.forge.put(Forge(server.url, Token("t")))
+        subject.state.put(State({}, frozenset(), ()))
+        wrong, *_ = crew.access(subject)
+    assert wrong.ok is False
+    assert 'primary_branch: acme/site has no branch trunk: write primary_branch = "ma' in (
+        wrong.message
+    )
+    assert "+4" in wrong.mend
+
+
+def test_a_limited_token_and_a_lower_permission_are_what_the_roster_asks_for(
+    subject: Subject, tmp_path: Path
+) -> None:
+    """Forgejo 15: a token that is limited to repositories does not show its account."""
+    path = tmp_path / "acme.toml"
+    fields = 'permission = "read"\nroles = ["review"]\nrepositories = ["acme/handbook"]\n'
+    path.write_text(TOML.replace("[agents.dev-claude]", "") + fields)
+    subject.roster.put(load(path))
+    lacking = "token does not have at least one of required scope(s): [read:user]"
+    told = {"id": 1, "private": True, "archived": False, "empty": False, "default_branch": "trunk"}
+    collaborates = {"acme/site"}
+
+    def script(request: Request) -> Answer:
+        below = request.path.removeprefix("/api/v1/repos/")
+        if request.path == "/api/v1/user":
+            return Answer(403, {"message": lacking})
+        if below in {"acme/site", "acme/handbook"}:
+            return Answer(json={**told, "full_name": below})
+        if below.endswith("/permission"):
+            return Answer(json={"permission": "read"})
+        known = any(below.startswith(f"{name}/collaborators") for name in collaborates)
+        return Answer(204) if known else Answer(404, {"message": "not found"})
+
+    with serving(script) as server:
+        subject.forge_url.put(server.url)
+        subject.forge.put(Forge(server.url, Token("t")))
+        subject.state.put(State({"dev-qwen": Hired("dev-qwen", token="b")}, frozenset(), ()))
+        failed, _ = crew.access(subject)
+        assert "bot user dev-qwen may not read acme/handbook" in failed.message
+        collaborates.add("acme/handbook")
+        [found] = crew.access(subject)
+        assert "dev-qwen can use it, with working tokens" in found.message

@@ -1,6 +1,7 @@
 """What is asked of a forge before the first change, and what is told of its answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from scripted_server import Answer, Request, Server, serving
 
 from muster import preflight
 from muster.accounts import mark_of
-from muster.forge import Administrator
-from muster.preflight import MANY_USERS, PreflightError
+from muster.forge import Administrator, Basic
+from muster.preflight import PreflightError
 from muster.roster import load
 
 PAT = "0123456789abcdef0123456789abcdef01234567"
+ADMIN = Basic("root", "Admin-Pass-1")
 QWEN = '[agents.dev-qwen]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n'
 
 
@@ -23,25 +25,48 @@ class World:
     Attributes:
         users: the accounts of people and bots, by name: their marks.
         organizations: the names of organizations.
+        repository: the project's repository, as the forge tells it.
+        branches: its branches.
+        version: the forge's.
+        takes_passwords: whether it takes names and passwords at its API.
     """
 
     def __init__(self) -> None:
         self.users = {"root": ""}
         self.organizations: list[str] = []
+        self.repository = dict(REPOSITORY)
+        self.branches = {"main"}
+        self.version = "15.0.3+gitea-1.22.0"
+        self.takes_passwords = True
 
     def __call__(self, request: Request) -> Answer:
         below = request.path.removeprefix("/api/v1")
+        refusal = self._refusal(request.headers["Authorization"])
+        if refusal is not None:
+            return Answer(401, {"message": refusal})
         answers: dict[str, Callable[[], Answer]] = {
             "/user": lambda: Answer(json=_told("root", "", is_admin=True)),
             "/admin/users": lambda: _page(request, [_told(*one) for one in self.users.items()]),
             "/admin/orgs": lambda: _page(request, [{"name": one} for one in self.organizations]),
-            "/repos/acme/demo": lambda: Answer(json=REPOSITORY),
+            "/version": lambda: Answer(json={"version": self.version}),
+            "/repos/acme/demo": lambda: Answer(json=self.repository),
+            "/repos/acme/handbook": lambda: Answer(json=REPOSITORY),
+            **{
+                f"/repos/acme/demo/branches/{name}": partial(Answer, json={"name": name})
+                for name in self.branches
+            },
         }
         if request.method == "GET" and below in answers:
             return answers[below]()
         if request.method == "GET" and below.startswith("/users/"):
             return self._account(below.removeprefix("/users/"))
         return Answer(401 if "/tokens" in below else 404, {"message": "not found"})
+
+    def _refusal(self, auth: str | None) -> str | None:
+        if auth is None or (auth.startswith("Basic") and not self.takes_passwords):
+            return "token is required"
+        known = {f"token {PAT}", ADMIN.header}
+        return None if auth in known else "user does not exist [uid: 0, name: -]"
 
     def _account(self, name: str) -> Answer:
         """Answer as forges do, to which an organization is an account like others."""
@@ -84,7 +109,9 @@ def server(world: World) -> Iterator[Server]:
         yield started
 
 
-def told(server: Server, folder: Path, agents: str = QWEN) -> list[str]:
+def told(
+    server: Server, folder: Path, agents: str = QWEN, given: Collection[str] = ()
+) -> list[str]:
     """Return what is told of the forge, where no Docker engine is asked."""
     path = folder / "live.toml"
     path.write_text(
@@ -98,47 +125,54 @@ def told(server: Server, folder: Path, agents: str = QWEN) -> list[str]:
             forge_url=server.url,
             administrator=Administrator("root", "Admin-Pass-1", PAT),
             anthropic_api_key=None,
+            given=given,
         )
     engine, *others = error.value.problems
     assert engine.startswith("Docker is unreachable")
     return [one.removeprefix(f"{path}:") for one in others]
 
 
-def test_a_forge_is_asked_for_each_right_once(server: Server, tmp_path: Path) -> None:
-    """Whoever may set a bot user's password can mint by it: that need not be asked for."""
+def crew(size: int) -> str:
+    return "".join(QWEN.replace("dev-qwen", f"dev-{number}") for number in range(size))
+
+
+def test_a_forge_is_asked_for_each_right_once(world: World, server: Server, tmp_path: Path) -> None:
+    """How tokens are minted is not asked for a crew that has its own."""
+    world.users["dev-qwen"] = mark_of("live", "demo", "dev-qwen")
     assert told(server, tmp_path) == []
     assert server.asked() == [
         ("GET", "/api/v1/user"),
         ("PATCH", "/api/v1/admin/users/-"),
         ("DELETE", "/api/v1/repos/acme/demo/collaborators/-"),
         ("GET", "/api/v1/repos/acme/demo"),
-        ("GET", "/api/v1/admin/users"),
-        ("GET", "/api/v1/admin/orgs"),
+        ("GET", "/api/v1/users/dev-qwen"),
     ]
 
 
-@pytest.mark.parametrize("others", [0, MANY_USERS - 2, MANY_USERS - 1, MANY_USERS + 100])
+@pytest.mark.parametrize("others", [0, 48, 49, 50, 600])
+@pytest.mark.parametrize("agents", [QWEN, QWEN + crew(4)])
 def test_a_taken_name_is_refused_however_many_accounts_a_forge_has(
-    world: World, server: Server, tmp_path: Path, others: int
+    world: World, server: Server, tmp_path: Path, others: int, agents: str
 ) -> None:
     world.users |= {f"somebody-{number}": "" for number in range(others)}
     world.users["Dev-Qwen"] = ""
     taken = 'agent "dev-qwen", forge_user: user Dev-Qwen exists and Muster did not make it'
-    (problem,) = told(server, tmp_path)
+    (problem,) = told(server, tmp_path, agents)
     assert problem.startswith(f"6: {taken}")
 
 
-def test_a_large_forge_is_asked_for_bot_users_by_name(
-    world: World, server: Server, tmp_path: Path
+@pytest.mark.parametrize(("others", "size", "calls"), [(600, 1, 1), (600, 5, 6), (0, 5, 1)])
+def test_a_large_forge_is_not_listed_to_its_end(  # noqa: PLR0913, PLR0917 - fixtures and a table
+    world: World, server: Server, tmp_path: Path, others: int, size: int, calls: int
 ) -> None:
-    world.users |= {f"somebody-{number}": "" for number in range(2 * MANY_USERS)}
-    assert told(server, tmp_path, QWEN + QWEN.replace("dev-qwen", "review-qwen")) == []
-    asked = [path.removeprefix("/api/v1") for _, path in server.asked()]
-    by_name = ["/users/dev-qwen", "/users/review-qwen"]
-    assert asked[4:] == [*10 * ["/admin/users"], *by_name, "/admin/orgs"]
+    world.users |= {f"somebody-{number}": "" for number in range(others)}
+    agents = [f"dev-{number}" for number in range(size)]
+    world.users |= {agent: mark_of("live", "demo", agent) for agent in agents}
+    assert told(server, tmp_path, crew(size)) == []
+    assert len(server.asked()) - 4 == calls
 
 
-@pytest.mark.parametrize("others", [0, MANY_USERS])
+@pytest.mark.parametrize("others", [0, 600])
 @pytest.mark.parametrize("adopt", ["false", "true"])
 def test_an_organizations_name_is_refused_even_for_adoption(
     world: World, server: Server, tmp_path: Path, others: int, adopt: str
@@ -158,3 +192,81 @@ def test_organizations_are_not_asked_for_once_a_crew_is_hired(
     world.users["dev-qwen"] = mark_of("live", "demo", "dev-qwen")
     assert told(server, tmp_path) == []
     assert ("GET", "/api/v1/admin/orgs") not in server.asked()
+
+
+@pytest.mark.parametrize(
+    ("repository", "problem"),
+    [
+        (
+            {"default_branch": "master"},
+            (
+                ' primary_branch: acme/demo has no branch main: write primary_branch = "master", '
+                "its default branch, or create the branch"
+            ),
+        ),
+        (
+            {"archived": True},
+            (
+                "2: repo: acme/demo is archived, so the forge refuses every push: unarchive it, "
+                "or correct repo"
+            ),
+        ),
+        (
+            {"empty": True},
+            "2: repo: acme/demo is empty: push a first commit to its branch main",
+        ),
+    ],
+)
+def test_a_repository_that_takes_no_work_is_reported_before_any_change(
+    world: World, server: Server, tmp_path: Path, repository: dict[str, object], problem: str
+) -> None:
+    world.repository |= repository
+    world.branches = {"master"}
+    assert told(server, tmp_path) == [problem]
+
+
+def test_a_primary_branch_beside_the_default_one_is_fine(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    world.repository["default_branch"] = "stable"
+    assert told(server, tmp_path) == []
+
+
+@pytest.mark.parametrize("version", ["7.0.16+gitea-1.21.11", "1.22.6"])
+def test_a_name_that_this_forge_reserves_is_reported_before_any_change(
+    world: World, server: Server, tmp_path: Path, version: str
+) -> None:
+    world.version = version
+    (problem,) = told(server, tmp_path, QWEN.replace("dev-qwen", "debug"))
+    assert problem == (
+        f'6: agent "debug", forge_user: debug is reserved by the forge (version {version}): set '
+        'forge_user to another name, such as "debug-bot"'
+    )
+    world.version = "1.26.0"
+    assert told(server, tmp_path, QWEN.replace("dev-qwen", "debug")) == []
+
+
+def test_a_new_agent_is_refused_where_nobody_can_mint_its_token(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    """Otherwise an update would end half-way and leave its account."""
+    world.takes_passwords = False
+    world.users["dev-0"] = mark_of("live", "demo", "dev-0")
+    (problem,) = told(server, tmp_path, crew(1) + QWEN)
+    assert 'agent "dev-qwen", forge_user: forge http' in problem
+    assert "ENABLE_BASIC_AUTHENTICATION = false" in problem
+    assert "muster rotate dev-qwen --token-from-stdin" in problem
+    assert told(server, tmp_path, crew(1) + QWEN, given=["dev-qwen"]) == []
+    assert {method for method, _ in server.asked()} == {"GET", "PATCH", "DELETE"}
+
+
+def test_a_further_repository_that_the_forge_does_not_have_is_reported(
+    server: Server, tmp_path: Path
+) -> None:
+    fields = 'repositories = ["acme/handbook", "acme/gone"]\n'
+    (problem,) = told(server, tmp_path, QWEN + fields)
+    assert problem == (
+        f'9: agent "dev-qwen", repositories: the forge at {server.url} has no repository '
+        "acme/gone: create it, or remove it from the list"
+    )
+    assert ("DELETE", "/api/v1/repos/acme/handbook/collaborators/-") in server.asked()

@@ -33,9 +33,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Have the preflight find everything in order; return what it was asked to look at."""
     calls: list[dict[str, Any]] = []
 
-    def inspect(_roster: object, stack: str, **facts: object) -> dict[str, str]:
+    def inspect(_roster: object, stack: str, **facts: object) -> preflight.Inspection:
         calls.append({"stack": stack, **facts})
-        return IMAGES
+        return preflight.Inspection(IMAGES, ("a warning",))
 
     monkeypatch.setattr(preflight, "inspect", inspect)
     return calls
@@ -64,6 +64,7 @@ def test_the_stacks_name_selects_the_roster(asked: list[dict[str, Any]]) -> None
             "forge_url": "https://forge.example.org",
             "administrator": Administrator("root", "Admin-Pass-1"),
             "anthropic_api_key": None,
+            "given": [],
         }
     ]
 

@@ -4,14 +4,18 @@ import dataclasses
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from scripted_server import Answer, Request, serving
 
 from muster.agent_log import Endpoint, Line, Result, Task, Usage
 from muster.cli.status_table import state_words, table
-from muster.status import AgentStatus
+from muster.forge import Administrator
+from muster.roster import load
+from muster.status import AgentStatus, Seen, _ask_forge
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 ISSUE = Task("issue", 12, "Greet people by their name", "http://forge/acme/site/issues/12")
@@ -251,3 +255,27 @@ def test_programs_get_all_of_it() -> None:
         "image": "sha256:0123456789abcdef",
         "drift": [],
     }
+
+
+def test_a_large_forge_is_asked_for_the_crews_accounts_only(tmp_path: Path) -> None:
+    """`muster status` asks every 3 s while somebody looks."""
+    path = tmp_path / "live.toml"
+    path.write_text(
+        'name = "demo"\nrepo = "acme/demo"\nforge_url = "http://forge"\n[agents.dev-qwen]\n'
+    )
+
+    def script(request: Request) -> Answer:
+        if request.path.endswith("/collaborators"):
+            return Answer(json=[])
+        return Answer(json={"id": 3, "login": "Dev-Qwen", "created": "2026-01-02T04:04:05+01:00"})
+
+    with serving(script) as server:
+        seen = Seen({"fired": {"forgejo:BotUser:id": "Fired"}})
+        _ask_forge(seen, load(path), server.url, Administrator(pat="t"))
+        assert sorted(path for _, path in server.asked()) == [
+            "/api/v1/repos/acme/demo/collaborators",
+            "/api/v1/users/dev-qwen",
+            "/api/v1/users/fired",
+        ]
+    assert seen.users is not None
+    assert seen.unseen == []

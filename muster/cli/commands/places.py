@@ -23,7 +23,6 @@ def init(
     from muster.cli import new_project, place
     from muster.cli.engine import Engine
     from muster.cli.screen import Screen
-    from muster.forge import Forge
 
     screen = Screen()
     name = project or screen.ask("Project", "muster init PROJECT")
@@ -31,14 +30,16 @@ def init(
     url = forge_url or screen.ask("Forge (URL)", "--forge-url URL")
     folder = place.folder()
     place.activate(os.environ, folder, None)
-    path = new_project.write_roster(folder, name, repository, url)
+    reachable = new_project.forge_answers(url)
+    branch = new_project.default_branch(os.environ, repository, url) if reachable else None
+    path = new_project.write_roster(folder, name, repository, url, branch)
     try:
         Engine(folder, name).make_stack(select=True)
     except BaseException:
         path.unlink()
         raise
     screen.say(f"Made {path.relative_to(folder)} and stack {name}.")
-    if not Forge(url, None).answers():
+    if not reachable:
         screen.say(f"warning: no forge answers at {url}; mend forge_url in {path.name}", "yellow")
     screen.say("Hire the first agent with muster hire; muster hire --help has examples.")
 
