@@ -42,6 +42,12 @@ main()
 """
 """The `muster` command, in the environment's bin."""
 
+DIRECT = "localhost,127.0.0.1,::1,host.docker.internal"
+"""What Pulumi's processes reach without a proxy: each other. gRPC for Python asks a proxy for
+loopback too, unless `no_proxy` lists it. As `ALWAYS_DIRECT` of `muster.forge.proxies`, which needs
+packages that are not installed yet here.
+"""
+
 BEGIN, END = "# >>> muster", "# <<< muster"
 
 
@@ -102,7 +108,16 @@ def activation() -> str:
         lines.append(f'case "${{{name}:-}}" in ""|*/{ours})')
         lines.append(f"    export {name}={shlex.quote(str(path))} ;; esac")
     lines += [f': "${{{name}:={value}}}"; export {name}' for name, value in PACE.items()]
-    lines += ["export PULUMI_SKIP_UPDATE_CHECK=true", END, ""]
+    lines += [
+        'if [ -n "${http_proxy:-}${https_proxy:-}${HTTP_PROXY:-}${HTTPS_PROXY:-}" ]; then',
+        '    no_proxy="${no_proxy:-${NO_PROXY:-}}"',
+        f'    case ",$no_proxy," in *",{DIRECT},"*) ;;',
+        f'    *) no_proxy="${{no_proxy:+$no_proxy,}}{DIRECT}" ;; esac',
+        '    export no_proxy NO_PROXY="$no_proxy"; fi',
+        "export PULUMI_SKIP_UPDATE_CHECK=true",
+        END,
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -220,11 +220,13 @@ def test_an_update_that_the_forge_refused_half_way_is_finished_by_the_next(
         workplace.roster(workplace.agent("dev-qwen"))
         proxy.refuse("POST", USERS, 500)
         assert "POST /admin/users: 500" in workplace.up(expect=1)
-        proxy.refuse("PUT", COLLABORATORS, 500)
-        proxy.refuse("POST", TOKENS, 500)
-        printed = workplace.up("--continue-on-error", expect=1)
-        for call in ("collaborators", "tokens"):
-            assert re.search(rf"error: .*/{call}\b.*: 500 Internal Server Error", printed)
+        for method, call, named in (
+            ("PUT", COLLABORATORS, "collaborators"),
+            ("POST", TOKENS, "tokens"),
+        ):
+            proxy.refuse(method, call, 500)
+            printed = workplace.up("--continue-on-error", expect=1)
+            assert re.search(rf"error: .*/{named}\b.*: 500 Internal Server Error", printed)
         workplace.up()
         assert _has_one_of_each(workplace)
 

@@ -138,6 +138,21 @@ def test_clocks_that_differ_by_a_minute_are_told_and_which_is_ahead(
     assert verdict or all(where in each.message for each in found)
 
 
+def test_a_forge_that_wants_everybody_to_sign_in_answers_and_shows_its_clock(
+    tmp_path: Path,
+) -> None:
+    """`REQUIRE_SIGNIN_VIEW`: every anonymous call is 403."""
+    subject = Subject({}, mends.Muster(None))
+    refusal = Answer(403, {"message": "Only signed in user is allowed to call APIs."})
+    with serving(lambda _: refusal) as server:
+        roster = tmp_path / "acme.toml"
+        roster.write_text(f'name = "acme"\nrepo = "acme/site"\nforge_url = "{server.url}"\n')
+        subject.roster_path.put(roster)
+        subject.clock_ahead.put(0.0)
+        found = [*forge.answers(subject), *forge.clocks(subject)]
+    assert [each.ok for each in found] == [True, True, True]
+
+
 def test_the_containers_clock_is_asked_where_the_forge_cannot_be() -> None:
     subject = Subject({}, mends.Muster(None))
     subject.clock_ahead.put(0.0)

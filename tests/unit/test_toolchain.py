@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from muster.forge.proxies import ALWAYS_DIRECT
 from toolchain import current_docker, demo, environment, images, paths, pulumi, stamps, versions
 from toolchain.golang import Program
 from toolchain.shell import ask, run, within
@@ -178,6 +179,17 @@ def test_activation_points_pulumi_at_this_project() -> None:
     assert variables["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
     assert variables["PULUMI_PARALLEL"] == "4"
     assert variables["PULUMI_PARALLEL_DIFF"] == "true"
+
+
+def test_activation_keeps_pulumis_processes_from_a_proxy() -> None:
+    """gRPC for Python asks a proxy for loopback too."""
+    assert ",".join(ALWAYS_DIRECT) == environment.DIRECT
+    variables = activated(http_proxy="http://proxy:8080", NO_PROXY="example.org")
+    expected = f"example.org,{environment.DIRECT}"
+    assert (variables["no_proxy"], variables["NO_PROXY"]) == (expected, expected)
+    again = activated(http_proxy="http://proxy:8080", no_proxy=expected)
+    assert again["no_proxy"] == expected
+    assert not {"no_proxy", "NO_PROXY"} & activated().keys()
 
 
 def test_activation_keeps_the_users_own_settings_but_not_another_checkouts() -> None:
