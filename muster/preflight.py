@@ -27,6 +27,7 @@ from muster.docker import (
 from muster.docker_engine import refuse_other_engines
 from muster.errors import MusterError
 from muster.forge import (
+    SECOND_FACTOR,
     Administrator,
     CannotMintError,
     ForbiddenError,
@@ -35,6 +36,7 @@ from muster.forge import (
     Repository,
     UnauthorizedError,
     User,
+    may_require_second_factor,
     minting_way,
     reserves_more_names,
 )
@@ -110,8 +112,8 @@ def inspect(  # noqa: PLR0913 - one argument a fact
             stranger = list(_stranger_at_the_port(client, roster, forge_url))
     except DockerError as error:
         problems.append(str(error))
-    minting = _Minting(administrator, given, [])
-    problems += stranger or _forge_problems(roster, stack, forge_url, minting)
+    minting = Minting(administrator, given, [])
+    problems += stranger or forge_problems(roster, stack, forge_url, minting)
     if problems:
         raise PreflightError([str(each) for each in problems])
     return Inspection(images, tuple(minting.warnings))
@@ -198,7 +200,7 @@ def _stranger_at_the_port(client: docker.DockerClient, roster: Roster, url: str)
 
 
 @dataclass(frozen=True)
-class _Minting:
+class Minting:
     """How the crew gets tokens.
 
     Attributes:
@@ -220,6 +222,8 @@ class _Minting:
         except CannotMintError as caught:
             error = caught
         else:
+            if len(new) == len(roster.agents) and not roster.muster.local_forge:
+                self._first(roster, url)
             return
         if self.given:
             self.warnings.append(
@@ -235,13 +239,18 @@ class _Minting:
                     f"with muster rotate {agent.name} --token-from-stdin",
                 )
 
+    def _first(self, roster: Roster, url: str) -> None:
+        if may_require_second_factor(url, self.administrator, roster.repo):
+            self.warnings.append(f"Not checked: {SECOND_FACTOR}")
 
-def _forge_problems(
+
+def forge_problems(
     roster: Roster,
     stack: str,
     url: str,
-    minting: _Minting,
+    minting: Minting,
 ) -> Iterator[str | Problem]:
+    """Ask the forge for what an update needs of it; `minting` gets the warnings."""
     if roster.muster.local_forge and not Forge(url, None).answers():
         return  # it does not exist yet: what cannot be asked yet is not asked
     forge = Forge(url, minting.administrator.api, patience=PATIENCE)

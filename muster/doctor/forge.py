@@ -11,15 +11,16 @@ from muster.doctor import mends
 from muster.doctor.findings import Finding, NotAskedError, not_asked, well, wrong
 from muster.doctor.subject import Subject
 from muster.forge import (
+    SECOND_FACTOR,
     Administrator,
     CannotMintError,
     ForbiddenError,
     Forge,
     ForgeError,
     UnauthorizedError,
+    may_require_second_factor,
     minting_way,
 )
-from muster.forge.minting import BY_PASSWORD
 
 CLOCKS_MATTER = 60.0
 """Seconds from which clocks that differ are told.
@@ -103,11 +104,9 @@ def administration(subject: Subject) -> Iterator[Finding]:
     subject.administrator.put(who)
     rights = f"{forge.whoami().login} has all rights by {_kind(who)}"
     yield well(f"{rights}; tokens are minted by {way}" if way else rights)
-    if way and way != BY_PASSWORD and not _has_hired(subject):
-        yield not_asked(
-            "whether the forge requires a second factor of its users: it then refuses a bot user's "
-            "first call. That shows when the first agent is hired"
-        )
+    repo = subject.written_repo
+    if way and repo and not _has_hired(subject) and may_require_second_factor(url, who, repo):
+        yield not_asked(SECOND_FACTOR)
 
 
 def _has_hired(subject: Subject) -> bool:

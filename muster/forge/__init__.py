@@ -12,7 +12,14 @@ from muster.forge.errors import (
     NotFoundError,
     UnauthorizedError,
 )
-from muster.forge.minting import CannotMintError, limits_tokens, minting_auth, minting_way
+from muster.forge.minting import (
+    SECOND_FACTOR,
+    CannotMintError,
+    limits_tokens,
+    may_require_second_factor,
+    minting_auth,
+    minting_way,
+)
 from muster.forge.records import AccessToken, Repository, User, normalise_scopes
 from muster.forge.versions import reserves_more_names
 from muster.forge.work import WorkForge
@@ -27,6 +34,7 @@ from muster.forge.work_records import (
 )
 
 __all__ = [
+    "SECOND_FACTOR",
     "AccessToken",
     "Administrator",
     "Basic",
@@ -49,6 +57,7 @@ __all__ = [
     "User",
     "WorkForge",
     "limits_tokens",
+    "may_require_second_factor",
     "minting_auth",
     "minting_way",
     "normalise_scopes",

@@ -24,13 +24,15 @@ from typing import TYPE_CHECKING
 from muster.forge import versions
 from muster.forge.client import Forge
 from muster.forge.credentials import Administrator, Basic, Token
-from muster.forge.errors import UnauthorizedError
+from muster.forge.errors import ForbiddenError, UnauthorizedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BY_PASSWORD = "the administrator's password"  # noqa: S105
-"""The way that shows that a password is enough, with no second factor."""
+SECOND_FACTOR = (
+    "whether the forge requires a second factor of all its users, and so refuses bot users, cannot "
+    "be checked before the first one exists"
+)
 
 _one_at_a_time = threading.Lock()
 
@@ -76,8 +78,24 @@ def minting_way(url: str, administrator: Administrator) -> str:
     if isinstance(auth, Token):
         return "the administrator's PAT, at the administrators' path"
     if auth == administrator.basic:
-        return BY_PASSWORD
+        return "the administrator's password"
     return "the administrator's PAT, as a password"
+
+
+def may_require_second_factor(url: str, administrator: Administrator, repo: str) -> bool:
+    """Tell whether the forge may require a second factor of all its users, for all that is known.
+
+    It does not if a password alone gets an administrator to the repository. No other call shows it.
+
+    Raises:
+        ForgeError: The forge does not answer.
+    """
+    if administrator.basic is None:
+        return True
+    try:
+        return Forge(url, administrator.basic).repository(repo) is None
+    except (UnauthorizedError, ForbiddenError):
+        return True
 
 
 def limits_tokens(url: str, administrator: Administrator) -> bool:

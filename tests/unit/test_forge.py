@@ -22,6 +22,7 @@ from muster.forge import (
     NotFoundError,
     Token,
     UnauthorizedError,
+    may_require_second_factor,
     minting_auth,
     minting_way,
     normalise_scopes,
@@ -923,6 +924,26 @@ def test_a_pat_alone_is_enough_where_the_forge_mints_by_it(forge: MintingForge) 
     """Forgejo 16 and Gitea."""
     with serving(forge) as server:
         assert minting_way(server.url, PAT_ONLY).startswith("the administrator's PAT")
+
+
+@pytest.mark.parametrize(
+    ("administrator", "answer", "expected"),
+    [
+        (PAIR, Answer(json={"id": 1, "full_name": "a/b", "default_branch": "main"}), False),
+        (PAIR, Answer(401, {"message": "invalid provided OTP"}), True),
+        (PAIR, Answer(403, {"message": "you must enable two-factor authentication"}), True),
+        (PAIR, Answer(404, {"message": "not found"}), True),  # Gitea 1.26, of private repositories
+        (PAT_ONLY, Answer(500), True),
+    ],
+)
+def test_a_password_that_is_enough_shows_that_no_second_factor_is_required(
+    administrator: Administrator, answer: Answer, *, expected: bool
+) -> None:
+    if isinstance(answer.json, dict) and "id" in answer.json:
+        answer.json |= {"private": True, "archived": False, "empty": False}
+    with serving(lambda _: answer) as server:
+        found = may_require_second_factor(server.url, administrator, "a/b")
+    assert found is expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scripted_server import Answer, Request, Server, serving
 
 from muster import preflight
 from muster.accounts import mark_of
-from muster.forge import Administrator, Basic
+from muster.forge import SECOND_FACTOR, Administrator, Basic
 from muster.preflight import PreflightError
 from muster.roster import load
 
@@ -270,3 +270,18 @@ def test_a_further_repository_that_the_forge_does_not_have_is_reported(
         "acme/gone: create it, or remove it from the list"
     )
     assert ("DELETE", "/api/v1/repos/acme/handbook/collaborators/-") in server.asked()
+
+
+@pytest.mark.parametrize(("hired", "told_unknown"), [([], True), (["dev-0"], False)])
+def test_what_only_the_first_bot_user_can_show_is_a_warning_before_it_is_hired(
+    world: World, server: Server, tmp_path: Path, hired: list[str], *, told_unknown: bool
+) -> None:
+    world.users |= {agent: mark_of("live", "demo", agent) for agent in hired}
+    roster = tmp_path / "live.toml"
+    roster.write_text(f'name = "demo"\nrepo = "acme/demo"\nforge_url = "{server.url}"\n{crew(2)}')
+    minting = preflight.Minting(Administrator(pat=PAT), (), [])
+    problems = list(preflight.forge_problems(load(roster), "live", server.url, minting))
+    assert (problems, minting.warnings) == (
+        [],
+        [f"Not checked: {SECOND_FACTOR}"] if told_unknown else [],
+    )
