@@ -19,7 +19,7 @@ from model_server import Model
 from strict_forge import StrictForge
 from workplace import ROOT, Workplace
 
-from muster.accounts import mark_of
+from muster.accounts import full_name_of, mark_of
 from muster.credentials import new_password
 from muster.forge import AccessToken
 from muster.names import labels
@@ -333,7 +333,7 @@ def test_leftovers_are_mended_only_when_asked_and_volumes_never(
         email=f"{gone}@muster.invalid",
         password=new_password(),
         login_name=mark_of(crew.name, crew.name, "gone"),
-        full_name="gone",
+        full_name=full_name_of(crew.name, "gone"),
     )
     orphan = crew.forge.mint_token(gone, "muster-fedcba9876543210", ["read:user"])
     ours = labels(crew.name, crew.name, "gone")

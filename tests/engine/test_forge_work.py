@@ -416,6 +416,16 @@ def test_a_review_is_submitted_once_with_its_comments(
     assert {(one.author, one.resolved) for one in listed} == {(first.author, False)}
 
 
+def test_an_agent_that_may_only_read_opens_issues_and_comments(desk: Desk) -> None:
+    reader = desk.work("reader")
+    found = reader.repository()
+    assert found is not None
+    assert not found.may_push
+    issue = reader.create_issue("A proposal", "By one who reads")
+    reader.comment(issue.number, "And one thing more")
+    assert reader.issue(issue.number).author == reader.whoami().login
+
+
 def test_an_agent_that_may_only_read_gives_no_official_review(desk: Desk, pull: Pull) -> None:
     review = desk.work("reader").review(pull.number, "APPROVED", "", commit_id=pull.head_sha)
     assert (review.state, review.official) == ("APPROVED", False)
