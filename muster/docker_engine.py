@@ -29,7 +29,8 @@ class DockerEngine:
         limits_memory: whether the kernel limits memory. If not, the engine drops the limit and
             reports 0.
         limits_swap: whether the kernel counts swap. If not, the engine reports -1 for any limit.
-        limits_cpus: whether the kernel limits processor time. If not, the engine refuses a limit.
+        limits_cpus: whether the kernel limits processor time. If not, the engine refuses or
+            forgets a limit.
     """
 
     id: str
@@ -94,7 +95,8 @@ def warnings(host: DockerHost, engine: DockerEngine, roster: Roster) -> Iterator
 def _rootless(roster: Roster) -> Iterator[Problem]:
     """Report addresses that do not lead to this machine from a rootless engine's containers.
 
-    `host-gateway` is the engine's own bridge there (moby/moby#41904).
+    `host-gateway` is the engine's own bridge there (moby/moby#41904, seen with Docker 20.10 and
+    slirp4netns 1.2). This machine's address on its network leads to it, but not to its loopback.
     """
     places: dict[Place, str | None] = {
         ("agents", agent.name, "base_url"): agent.base_url for agent in roster.agents.values()

@@ -1,11 +1,12 @@
 """The Docker engine: the one that answers, else one that is installed and started here."""
 
-import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+from muster import docker_host
+from muster.docker_host import DockerHostError
 from toolchain import golang, versions
 from toolchain.paths import BIN, LOGS
 from toolchain.shell import ask, can_install_packages, install_packages, run, tail
@@ -37,14 +38,22 @@ def plan() -> list[Step]:
 def _plan_engine() -> list[Step]:
     if answers():
         return []
-    missing: tuple[str, ...] = ()
-    if host := os.environ.get("DOCKER_HOST"):
-        missing = (
-            f"No Docker engine answers at DOCKER_HOST={host}: start it, or unset DOCKER_HOST",
-        )
-    elif not can_install_packages():
+    missing = _another_engine()
+    if not missing and not can_install_packages():
         missing = (NO_ENGINE,)
     return [Step("Docker engine: install and start", _install_and_start, missing)]
+
+
+def _another_engine() -> tuple[str, ...]:
+    """Return why no engine on this machine's socket would be the one that `docker` uses."""
+    try:
+        host = docker_host.resolve(None)
+    except DockerHostError as error:
+        return (str(error),)
+    if host.address == docker_host.LOCAL_SOCKET:
+        return ()
+    missing = f"No Docker engine answers at {host}: start it, or choose this machine's "
+    return (f"{missing}(unset DOCKER_HOST and DOCKER_CONTEXT, docker context use default)",)
 
 
 def _plan_compose() -> list[Step]:

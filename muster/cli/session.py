@@ -21,6 +21,9 @@ from muster.forge import Forge
 from muster.roster import Agent, Roster, load
 from muster.status import recorded
 
+_DOCKER_UNREACHABLE = "Error pinging Docker server"
+"""How pulumi-docker (5.2) begins."""
+
 
 @dataclass(frozen=True)
 class RosterChange:
@@ -111,9 +114,10 @@ class Session:
             EngineError: the program, or something that an update needs, is wrong.
         """
         doing = f"Looking at stack {self.stack}"
-        changes = self._run(
+        changes = self._refreshing(
             doing,
-            lambda seen: self.engine.preview(seen, refresh=refresh, destroy=destroy),
+            lambda seen, fresh: self.engine.preview(seen, refresh=fresh, destroy=destroy),
+            refresh=refresh,
             silent=True,
         )
         self.screen.plan(changes)
@@ -126,7 +130,9 @@ class Session:
             EngineError: something failed; what was done is kept.
         """
         doing = f"Updating stack {self.stack}"
-        return self._run(doing, lambda seen: self.engine.up(seen, refresh=refresh))
+        return self._refreshing(
+            doing, lambda seen, fresh: self.engine.up(seen, refresh=fresh), refresh=refresh
+        )
 
     def destroy(self, *, refresh: bool) -> Changes:
         """Remove all that the stack has made, but for what is kept on purpose.
@@ -229,6 +235,34 @@ class Session:
         """Return those of these keys by agent that the stack's configuration has."""
         given = json.loads(self.engine.configuration().get("given") or "{}") if keys else {}
         return [key for key in keys if any(f'["{agent}"]' in key for agent in given)]
+
+    def _refreshing(
+        self,
+        doing: str,
+        run: Callable[[Changes, bool], None],
+        *,
+        refresh: bool,
+        silent: bool = False,
+    ) -> Changes:
+        """Run the engine; without a refresh if the recorded way to Docker is of no use any more.
+
+        A refresh comes before the program, which knows the way of today.
+        """
+
+        def once(*, refresh: bool) -> Changes:
+            return self._run(doing, lambda seen: run(seen, refresh), silent=silent)
+
+        try:
+            return once(refresh=refresh)
+        except EngineError as error:
+            if not refresh or _DOCKER_UNREACHABLE not in str(error):
+                raise
+        self.screen.say(
+            "warning: the state records a way to the Docker engine that does not work any more. "
+            "This run uses the one of docker ps, and does not look for changes made by hand.",
+            "yellow",
+        )
+        return once(refresh=False)
 
     def _run(self, doing: str, run: Callable[[Changes], None], *, silent: bool = False) -> Changes:
         """Run the engine, with its progress shown and Ctrl-C handed on to it.

@@ -75,7 +75,13 @@ def test_another_way_to_the_same_engine_replaces_nothing(
             "pulumi:providers:docker::docker",
             "pulumi-python:dynamic/muster:ContainerClaim::dev-qwen",
         }
-        workplace.up(environment=tls)
+        told = workplace.muster(
+            *("up", "--yes"),
+            DOCKER_HOST=address,
+            DOCKER_TLS_VERIFY="1",
+            DOCKER_CERT_PATH=str(certificates),
+        )
+        assert "records a way to the Docker engine that does not work any more" in told
         # The credentials' own record of the way is the old one, which leads nowhere.
         unchanged = ("--refresh", "--expect-no-changes", "--skip-preview", "--yes")
         workplace.pulumi("up", *unchanged, environment=tls)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scripted_server import Answer, serving
 
-from muster.doctor import findings, forge, hired, mends
+from muster.doctor import engine, findings, forge, hired, mends
 from muster.doctor.findings import Finding, Found, NotAskedError, examine, well, wrong
 from muster.doctor.subject import Subject
 from muster.errors import MusterError
@@ -174,3 +174,20 @@ def test_a_broken_roster_still_tells_docker_and_forge(tmp_path: Path) -> None:
     roster.write_text('[muster]\ndocker_host = "host"\n')
     with pytest.raises(NotAskedError):
         _ = subject.docker_host
+
+
+@pytest.mark.parametrize(
+    ("variables", "mend"),
+    [
+        ({"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "unset DOCKER_HOST"),
+        ({"DOCKER_CONTEXT": "gone"}, "unset DOCKER_CONTEXT"),
+        ({}, "docker context use default"),
+    ],
+)
+def test_an_engine_that_does_not_answer_is_left_by_what_named_it(
+    tmp_path: Path, variables: dict[str, str], mend: str
+) -> None:
+    (tmp_path / "config.json").write_text('{"currentContext": "also-gone"}')
+    subject = Subject({**variables, "DOCKER_CONFIG": str(tmp_path)}, mends.Muster(None))
+    (found,) = engine.answers(subject)
+    assert (found.ok, found.mend) == (False, mend)

@@ -16,7 +16,17 @@ from typing import Any
 import pytest
 
 from muster.forge.proxies import ALWAYS_DIRECT
-from toolchain import current_docker, demo, environment, images, paths, pulumi, stamps, versions
+from toolchain import (
+    current_docker,
+    demo,
+    docker_engine,
+    environment,
+    images,
+    paths,
+    pulumi,
+    stamps,
+    versions,
+)
 from toolchain.golang import Program
 from toolchain.shell import ask, run, within
 from toolchain.steps import SetupError, Step, work_through
@@ -56,6 +66,24 @@ def test_a_current_docker_engine_needs_a_newer_go_than_set_up_does() -> None:
     set_up, current = map(versions.numbers, needed)
 
     assert set_up < current == (1, 26, 6)
+
+
+def test_set_up_starts_no_engine_that_docker_would_not_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(**variables: str) -> str:
+        for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+            monkeypatch.setenv(name, variables.get(name, ""))
+        return "".join(docker_engine.plan()[0].missing)
+
+    monkeypatch.setattr(docker_engine, "answers", lambda: False)
+    monkeypatch.setattr(docker_engine, "can_install_packages", lambda: True)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+    assert missing() == ""
+    assert 'Docker context "gone", DOCKER_CONTEXT: not found' in missing(DOCKER_CONTEXT="gone")
+    remote = missing(DOCKER_HOST="tcp://10.0.0.5:2375")
+    assert remote.startswith("No Docker engine answers at tcp://10.0.0.5:2375, DOCKER_HOST")
 
 
 def test_every_requirement_is_pinned_and_locked() -> None:
