@@ -20,6 +20,7 @@ from docker.types import Mount
 from muster import docker_host, docker_ssh
 from muster.docker_host import CERTIFICATES, DockerHost, DockerHostError
 from muster.errors import MusterError
+from muster.forge.proxies import is_direct
 from muster.names import STACK_LABEL
 
 EMPTY_IMAGE = "muster-empty"
@@ -63,16 +64,17 @@ def connect_to(host: DockerHost) -> docker.DockerClient:
 
 def _client(host: DockerHost) -> docker.DockerClient:
     if host.certificates is None:
-        return docker.DockerClient(host.address)
+        return docker_ssh.with_api(_Client(host.address))
     ca, certificate, key = (str(host.certificates / name) for name in CERTIFICATES)
     tls = docker.tls.TLSConfig((certificate, key), ca, verify=True)
-    return docker_ssh.with_api(_TlsClient(host.address, tls=tls))
+    return docker_ssh.with_api(_Client(host.address, tls=tls))
 
 
-class _TlsClient(docker.APIClient):
+class _Client(docker.APIClient):
     """The SDK's client, which verifies the engine by its own authority alone.
 
-    requests (2.34) would prefer REQUESTS_CA_BUNDLE to what a session says.
+    requests (2.34) would prefer REQUESTS_CA_BUNDLE to what a session says, and ask a proxy for an
+    engine on loopback.
     """
 
     def merge_environment_settings(
@@ -84,7 +86,11 @@ class _TlsClient(docker.APIClient):
         cert: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         """Return a request's settings, with the session's authority."""
-        return super().merge_environment_settings(url, proxies, stream, verify or self.verify, cert)
+        verify = verify or self.verify
+        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if is_direct(str(url)):
+            settings["proxies"] = {}
+        return settings
 
 
 def _advice(host: DockerHost) -> str:

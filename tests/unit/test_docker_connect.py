@@ -89,6 +89,19 @@ def test_an_engine_with_a_certificate_of_somebody_else_is_refused(
     assert "certificate verify failed" in str(error.value)
 
 
+def test_an_engine_on_loopback_is_reached_without_a_proxy(
+    certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with serving(Engine()) as server:
+        assert described(DockerHost(tcp(server))).id == "one"
+    with serving(Engine(), tls=demanding(certificates)) as server:
+        assert described(DockerHost(tcp(server), certificates=certificates)).id == "one"
+
+
 # SSH
 
 SSH = """\
