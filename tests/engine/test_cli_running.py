@@ -44,7 +44,8 @@ def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace
     assert row["health"] in {"starting", "healthy"}
     assert (row["state"], row["task"], row["sandbox"]) == ("waiting", None, "on")
     assert list(row["last_cycle"]["errors"]) == ["endpoint"]
-    assert row["endpoint"] == {"url": "http://host.docker.internal:8081", "reachable": False}
+    endpoint = {"url": "http://host.docker.internal:8081", "reachable": False}
+    assert endpoint.items() <= row["endpoint"].items()
     assert row["credentials"]["rotation"] == 1
     assert row["credentials"]["age_days"] == 0
     assert row["image"] == workplace.container("dev-qwen").attrs["Image"]
