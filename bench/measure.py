@@ -23,6 +23,7 @@ from bench.memory import MemoryWatch
 from muster import docker_host
 from muster.docker import make_empty_image
 from muster.docker_engine import describe
+from muster.keys import Keys
 from muster.project import Project
 from muster.roster import load
 
@@ -178,7 +179,7 @@ class Bench:
                 place.name,
                 roster,
                 self.server.administrator,
-                None,
+                Keys(),
                 forge_port=0,
                 images={},
                 docker_host=docker_host.resolve(None),

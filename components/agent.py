@@ -16,7 +16,7 @@ from components.labels import label_args
 from components.leftovers import Hooks
 from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
-from muster import accounts, container, names, roster
+from muster import accounts, container, keys, names, roster
 from muster.compose import Mount
 from muster.project import Given, Project
 
@@ -190,10 +190,8 @@ class Agent(pulumi.ComponentResource):
         return self._place.project.images[self.settings.image]
 
     def _api_key(self) -> pulumi.Input[str]:
-        key = self._place.project.anthropic_api_key
-        if self.settings.base_url is not None or key is None:
-            return self.settings.api_key
-        return pulumi.Output.secret(key)
+        key = self._place.project.keys.real(self.settings)
+        return self.settings.api_key if key is None else pulumi.Output.secret(key)
 
     def _volume(self, mount: Mount, *, keep: bool) -> docker.Volume:
         kind = mount.volume.removeprefix(f"{self._service.container}-")
@@ -222,8 +220,9 @@ class Agent(pulumi.ComponentResource):
         return names.credentials_container_name(self._place.project.roster.name, self.settings.name)
 
     def _credential_variables(self) -> dict[str, pulumi.Input[str]]:
+        key = self._place.project.keys.real(self.settings)
         return {
-            "ANTHROPIC_API_KEY": self._api_key(),
+            keys.variable(self.settings, key or ""): self._api_key(),
             "FORGE_PASS": self.password.password,
             "FORGE_TOKEN": self.token.token,
         }

@@ -13,7 +13,7 @@ from components.labels import label_args
 from components.leftovers import Hooks
 from components.local_forge import LocalForge
 from components.traces import untraced
-from muster import compose, container, local_forge, names
+from muster import compose, container, keys, local_forge, names
 from muster.docker_host import DockerHost
 from muster.project import Project
 
@@ -143,12 +143,14 @@ def _shared_values(project: Project) -> Mapping[str, str]:
 
     Never both: what reads them from one file would send the key to that endpoint.
     """
-    agents = project.roster.agents.values()
+    agents = list(project.roster.agents.values())
     endpoints = {agent.base_url for agent in agents}
     endpoint = endpoints.pop() if len(endpoints) == 1 else None
     values = {}
     if endpoint is not None:
         values["ANTHROPIC_BASE_URL"] = endpoint
-    if project.anthropic_api_key and any(agent.base_url is None for agent in agents):
-        values["ANTHROPIC_API_KEY"] = project.anthropic_api_key
+    key = project.keys.anthropic
+    for agent in agents:
+        if key is not None and project.keys.real(agent) == key and agent.base_url is None:
+            values[keys.variable(agent, key)] = key
     return values

@@ -18,7 +18,7 @@ from typing import Any
 import tomlkit
 import yaml
 
-from muster import dotenv, roster, roster_edit, rules, toml_file
+from muster import dotenv, keys, roster, roster_edit, rules, toml_file
 from muster.errors import MusterError
 from muster.names import service_name, user_upper
 from muster.problems import Problem, RosterError
@@ -183,7 +183,7 @@ def read(file: Path, services: Mapping[str, Service]) -> Factory:
         forge_internal_url=_internal(shared),
         agents=agents,
         administrator=_administrator(environment),
-        anthropic_api_key=environment.get("ANTHROPIC_API_KEY") or None,
+        anthropic_api_key=keys.of_environment(environment),
     )
     _check(found)
     return found

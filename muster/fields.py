@@ -16,8 +16,11 @@ Name = Annotated[
     AfterValidator(rules.name),
     Field(json_schema_extra={"pattern": rules.NAME_PATTERN, "maxLength": rules.NAME_LENGTH}),
 ]
-Url = Annotated[str, AfterValidator(rules.url), Field(json_schema_extra=_HTTP)]
-UrlInside = Annotated[str, AfterValidator(rules.url_inside), Field(json_schema_extra=_HTTP)]
+EndpointUrl = Annotated[str, AfterValidator(rules.endpoint_url), Field(json_schema_extra=_HTTP)]
+ForgeUrl = Annotated[str, AfterValidator(rules.forge_url), Field(json_schema_extra=_HTTP)]
+ForgeUrlInside = Annotated[
+    str, AfterValidator(rules.forge_url_inside), Field(json_schema_extra=_HTTP)
+]
 NotBlank = Annotated[str, AfterValidator(rules.not_blank)]
 RepositoryName = Annotated[
     str,

@@ -40,6 +40,7 @@ from muster.forge import (
     minting_way,
     reserves_more_names,
 )
+from muster.keys import Keys
 from muster.names import STACK_LABEL, container_name
 from muster.roster import Agent, Problem, Roster, problem
 
@@ -77,7 +78,7 @@ def inspect(  # noqa: PLR0913 - one argument a fact
     *,
     forge_url: str,
     administrator: Administrator,
-    anthropic_api_key: str | None,
+    keys: Keys,
     given: Collection[str] = (),
 ) -> Inspection:
     """Ask Docker and the forge for all that an update needs.
@@ -87,13 +88,13 @@ def inspect(  # noqa: PLR0913 - one argument a fact
         stack: The stack's name.
         forge_url: The forge, as seen from here.
         administrator: The forge administrator's credentials.
-        anthropic_api_key: The key for the Anthropic API, if there is one.
+        keys: The real keys of endpoints.
         given: The agents with a token that was made by hand.
 
     Raises:
         PreflightError: with every problem that was found.
     """
-    problems: list[str | Problem] = list(missing_keys(roster, anthropic_api_key))
+    problems: list[str | Problem] = list(missing_keys(roster, keys))
     if roster.muster.local_forge and administrator.basic is None:
         problems.append(
             "a local forge needs an administrator's name and password: "
@@ -119,16 +120,16 @@ def inspect(  # noqa: PLR0913 - one argument a fact
     return Inspection(images, tuple(minting.warnings))
 
 
-def missing_keys(roster: Roster, anthropic_api_key: str | None) -> Iterator[Problem]:
+def missing_keys(roster: Roster, keys: Keys) -> Iterator[Problem]:
     """Tell of agents that use the Anthropic API while there is no key for it."""
     for agent in roster.agents.values():
-        if agent.base_url is None and not anthropic_api_key:
+        if keys.of(agent) is None:
             yield problem(
                 roster,
                 ("agents", agent.name, "base_url"),
                 "without one the agent uses the Anthropic API, and there is no key for it: set "
-                "ANTHROPIC_API_KEY, or keep it in the stack (pulumi config set --secret "
-                "anthropicApiKey), or give the agent a base_url",
+                "ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or keep it in the stack "
+                f"(muster key {agent.name}), or give the agent a base_url",
             )
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from muster import administrator, docker, docker_host, local_forge, names, preflight
+from muster import administrator, docker, docker_host, keys, local_forge, names, preflight
 from muster.docker_engine import DockerEngine, describe
 from muster.docker_host import DockerHost
 from muster.forge import Administrator
+from muster.keys import Keys
 from muster.preflight import PreflightError
 from muster.roster import Roster, load
 
@@ -36,7 +37,7 @@ class Project:
         stack: the stack's name.
         roster: the project's roster.
         administrator: the forge administrator's credentials.
-        anthropic_api_key: the key of agents that use the Anthropic API, where there is one.
+        keys: the real keys of endpoints.
         forge_port: the local forge's port on this machine's loopback.
         images: the id of each image in use.
         docker_host: how the Docker engine is reached.
@@ -48,7 +49,7 @@ class Project:
     stack: str
     roster: Roster
     administrator: Administrator
-    anthropic_api_key: str | None = field(repr=False)
+    keys: Keys
     forge_port: int
     images: Mapping[str, str]
     docker_host: DockerHost
@@ -87,11 +88,12 @@ def find(
     Raises:
         RosterError: the roster is missing or wrong.
         AdministratorMissingError: no credentials of the forge's administrator.
+        KeysError: the configuration does not hold keys in their form.
         PreflightError: something that an update needs is missing.
     """
     roster = load(Path(configuration("roster") or f"stacks/{stack}.toml"))
     who = administrator.find(environment, configuration)
-    key = environment.get("ANTHROPIC_API_KEY") or configuration("anthropicApiKey")
+    found_keys = keys.find(environment, configuration)
     forge_port = port(configuration("forgePort"))
     given = _given(configuration("given"))
     found = preflight.inspect(
@@ -99,7 +101,7 @@ def find(
         stack,
         forge_url=_forge_url(roster, forge_port),
         administrator=who,
-        anthropic_api_key=key,
+        keys=found_keys,
         given=[agent for agent, each in given.items() if each.token],
     )
     host = docker_host.resolve(roster.muster.docker_host)
@@ -109,7 +111,7 @@ def find(
         stack,
         roster,
         who,
-        key,
+        found_keys,
         forge_port,
         found.images,
         host,

@@ -18,7 +18,16 @@ from pydantic_core import ErrorDetails
 
 from muster import problems, rules, toml_file
 from muster.accounts import EMAIL_DOMAIN
-from muster.fields import STRICT, Name, NotBlank, RepositoryName, RepositoryPath, Url, UrlInside
+from muster.fields import (
+    STRICT,
+    EndpointUrl,
+    ForgeUrl,
+    ForgeUrlInside,
+    Name,
+    NotBlank,
+    RepositoryName,
+    RepositoryPath,
+)
 from muster.names import user_upper
 from muster.problems import Problem, RosterError
 from muster.toml_file import Place
@@ -62,7 +71,7 @@ class ContainerSettings(BaseModel):
     )
     memory: Annotated[str, AfterValidator(rules.memory)] = Field(
         default="2g",
-        description="The memory limit: a whole number and b, k, m or g.",
+        description="The memory limit, in Docker's and compose's units.",
         examples=["2g"],
         json_schema_extra={"pattern": rules.MEMORY_PATTERN},
     )
@@ -94,7 +103,7 @@ class Agent(ContainerSettings, Budgets):
     """
 
     name: Name
-    base_url: Annotated[UrlInside | None, _empty_is_none] = Field(
+    base_url: Annotated[EndpointUrl | None, _empty_is_none] = Field(
         default=None,
         description="The endpoint's URL as seen from inside the container. Without it the agent "
         "uses the Anthropic API.",
@@ -105,7 +114,7 @@ class Agent(ContainerSettings, Budgets):
         description="The model's name; required with base_url.",
         examples=["unsloth/Qwen3.5-35B-A3B"],
     )
-    api_key: Annotated[NotBlank, AfterValidator(rules.api_key)] = Field(
+    api_key: NotBlank = Field(
         default="sk-no-key-required",
         repr=False,
         description="A placeholder for servers that want one; a real key never goes here.",
@@ -208,7 +217,7 @@ class Muster(ContainerSettings):
         "if this is false. A change counts after one `pulumi up` with it.",
         examples=[False],
     )
-    forge_internal_url: UrlInside | None = Field(
+    forge_internal_url: ForgeUrlInside | None = Field(
         default=None,
         description="The forge's URL as seen from inside the containers; default: forge_url.",
         examples=["http://forgejo:3000"],
@@ -244,7 +253,7 @@ class Muster(ContainerSettings):
         examples=[".env"],
     )
     work: Work = Field(default=Work(), description="How the crew works.")
-    endpoints: dict[UrlInside, Endpoint] = Field(
+    endpoints: dict[EndpointUrl, Endpoint] = Field(
         default={}, description="Settings of endpoints, by URL as in base_url."
     )
 
@@ -265,7 +274,7 @@ class Roster(BaseModel):
         json_schema_extra={"pattern": rules.REPOSITORY_PATTERN},
     )
     # None only where muster.local_forge is true: then the program knows it.
-    forge_url: Url | None = Field(
+    forge_url: ForgeUrl | None = Field(
         default=None,
         description="The forge's URL; may be left out with local_forge = true.",
         examples=["https://forge.example.org"],
@@ -310,6 +319,7 @@ def load(path: Path) -> Roster:
         *_wrong_sections(file.data),
         *_twins(file.data),
         *_wrong_endpoints(file.data),
+        *_real_keys(file.data),
         *_options_of_no_network(file.data),
     ]
     if roster is None or findings:
@@ -327,6 +337,7 @@ def _problem(path: Path, line: int | None, place: Place, message: str) -> Proble
     agent = place[1] if place[0] == "agents" and len(place) > 1 else None
     key = place if agent is None else place[2:]
     field = rules.without_secrets(problems.dotted(key))
+    agent = rules.without_secrets(agent) if agent is not None else None
     return Problem(path, line, agent, field or None, rules.without_secrets(message))
 
 
@@ -460,6 +471,20 @@ def _twins(data: Mapping[str, Any]) -> Iterator[_Finding]:
             yield ("agents", name, "forge_user"), message
 
 
+def _real_keys(value: object, place: Place = ()) -> Iterator[_Finding]:
+    """Find strings, wherever in the file, that look like a provider's real key."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            if rules.has_key(name):
+                yield (*place, name), rules.REAL_KEY
+            yield from _real_keys(each, (*place, name))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _real_keys(each, place)
+    elif isinstance(value, str) and rules.has_key(value):
+        yield place, rules.REAL_KEY
+
+
 def _wrong_endpoints(data: Mapping[str, Any]) -> Iterator[_Finding]:
     """Find endpoints with two sections.
 
@@ -480,7 +505,7 @@ def _wrong_endpoints(data: Mapping[str, Any]) -> Iterator[_Finding]:
 def _normalised(url: object) -> str | None:
     """Return an endpoint's URL as the model has it, None if it is not valid."""
     try:
-        return rules.url_inside(url) if isinstance(url, str) else None
+        return rules.endpoint_url(url) if isinstance(url, str) else None
     except ValueError:
         return None
 

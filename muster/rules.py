@@ -6,9 +6,10 @@ message tells what is wrong and what would be right.
 
 import ipaddress
 import re
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 NAME_PATTERN = "^[a-z]([a-z0-9]|-[a-z0-9])*$"
 """Agents and roles. Source: disinto's hire-an-agent."""
@@ -20,7 +21,8 @@ PROJECT_PATTERN = "^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$"
 """What Docker takes in containers' names and compose takes as a project's name."""
 
 REPOSITORY_PATTERN = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
-MEMORY_PATTERN = "^[1-9][0-9]*[bkmgBKMG]$"
+MEMORY_PATTERN = r"^[0-9]+(\.[0-9]+)? ?[kmgtKMGT]?[iI]?[bB]?$"
+"""Source: docker/go-units, RAMInBytes, which reads compose's and Docker's limits."""
 
 WRITING_ROLES = ("dev", "gardener")
 """The roles whose work changes a repository: branches and claims, labels."""
@@ -35,8 +37,20 @@ _IMAGE = re.compile(
     r"(:\w[\w.-]*)?"  # tag
     r"(@sha256:[0-9a-f]{64})?"
 )
+_ANTHROPIC = "api.anthropic.com"
+_APPENDED = re.compile(r"/+v1(/+messages(/+count_tokens)?|/+models)?$")
+"""What Claude Code adds to `base_url` itself (anthropics/claude-code#20416)."""
+
+_FOREIGN_API = re.compile(
+    r"(/v1)?/+(chat/completions|completions|responses|embeddings)$"
+    r"|/api/(chat|generate|tags|ps|show|v0(/.*)?)$|/health$"
+)
+"""Paths of the OpenAI API, of Ollama's and LM Studio's own, and of a health check."""
+
+_FORGE_API = re.compile(r"/+api/(v1|swagger)(/.*)?$")
 _LEAST_MEMORY = 6 * 1024**2  # Docker's own limit
-_BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_BYTES = {"g": 1024**3, "m": 1024**2, "k": 1024, "b": 1}
+_TERABYTE = 1024**4
 
 # Forgejo: modules/validation, IsValidUsername.
 _FORGE_USER = re.compile(r"[A-Za-z0-9]([-._]?[A-Za-z0-9])*")
@@ -79,8 +93,32 @@ RESERVED_BEFORE = {"commits", "debug", "error", "new", "raw", "search", "service
 
 _RESERVED_PATTERNS = ("*.keys", "*.gpg", "*.rss", "*.atom", "*.png")
 
-# Real API keys, and what stands before a URL's host.
-_SECRET = re.compile(r"sk-(ant|or|proj|svcacct)-[\w-]*|sk-[\w-]{32,}|(?<=://)[^/\s]*@")
+_KEY = re.compile(
+    r"""(?<![A-Za-z0-9])(
+    sk-(ant|or|proj|svcacct|admin|None|lm)-[\w:-]*   # Anthropic, OpenRouter, OpenAI, LM Studio
+    | sk-[\w-]{32,}              # OpenAI, DeepSeek, Moonshot, DashScope
+    | sk-(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}  # LiteLLM's virtual keys
+    | (gsk|hf|fw|r8)_[A-Za-z0-9]{20,}    # Groq, Hugging Face, Fireworks, Replicate
+    | api_org_[A-Za-z]{30,}      # Hugging Face, organizations
+    | tgp_v1_[\w-]{30,}          # Together
+    | AIza[\w-]{30,}             # Google
+    | AQ\.[\w-]{40,}             # Google, Vertex express
+    | xai-[A-Za-z0-9]{40,}       # xAI
+    | nvapi-[\w-]{40,}           # NVIDIA
+    | pplx-[A-Za-z0-9]{32,}      # Perplexity
+    | csk-[a-z0-9]{40,}          # Cerebras
+    | (AKIA|ASIA)[A-Z0-9]{16}    # AWS
+    | (ABSK|bedrock-api-key-)[\w+/=-]{40,}  # AWS Bedrock
+    | dapi[0-9a-f]{32}           # Databricks
+    | [0-9a-f]{32}\.[A-Za-z0-9]{16}(?![A-Za-z0-9])  # Z.ai, Zhipu
+    | (gh[pousr]_|github_pat_|glpat-)\w{20,}  # GitHub, whose models take these, and GitLab
+    )""",
+    re.VERBOSE,
+)
+"""Real keys of providers, each as its provider issues them."""
+
+_SECRET = re.compile(rf"{_KEY.pattern}|(?<=://)[^/\s]*@", re.VERBOSE)
+"""Real keys, and what stands before a URL's host."""
 
 
 def without_secrets(text: str) -> str:
@@ -109,10 +147,18 @@ def project(value: str) -> str:
 
 
 def repository(value: str) -> str:
-    """Check the name of a repository at the forge."""
-    if not re.fullmatch(REPOSITORY_PATTERN, value):
-        raise ValueError(f'"{value}" is no repository; write owner/name, such as "acme/site"')
-    return value
+    """Check the name of a repository at the forge; slashes around it and `.git` go."""
+    name = value.strip("/").removesuffix(".git")
+    if re.fullmatch(REPOSITORY_PATTERN, name):
+        return name
+    # https://host/owner/name, ssh://git@host/owner/name, git@host:owner/name
+    address = re.search(r"^(?:\w+://|[\w.-]+@).*[/:]([\w.-]+/[\w.-]+)$", name)
+    if address:
+        raise ValueError(
+            "this is a repository's address; write owner and name alone, "
+            f'such as "{address[1]}", and the forge as forge_url'
+        )
+    raise ValueError(f'"{value}" is no repository; write owner/name, such as "acme/site"')
 
 
 def repositories(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -202,7 +248,16 @@ def url(value: str) -> str:
         )
     if parts.query or parts.fragment:
         raise ValueError(f'"{value}" has a ? or # in it; leave out what begins there')
-    return value.rstrip("/")
+    return _canonical(parts)
+
+
+def _canonical(parts: SplitResult) -> str:
+    """Return a URL in the one form in which it is compared: host in lower case, no default port."""
+    host = (parts.hostname or "").rstrip(".")
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}[parts.scheme]
+    port = f":{parts.port}" if parts.port and parts.port != default else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")
 
 
 def url_inside(value: str) -> str:
@@ -214,6 +269,42 @@ def url_inside(value: str) -> str:
             f'for this machine write "{from_inside(checked)}"'
         )
     return checked
+
+
+def endpoint_url(value: str) -> str:
+    """Check an endpoint's address as seen from inside a container.
+
+    What Claude Code appends itself goes, and so do trailing slashes.
+    """
+    checked = url_inside(value)
+    if _FOREIGN_API.search(checked):
+        raise ValueError(
+            f'"{value}" is a path of another API; Claude Code uses the Messages API and adds '
+            f'/v1/messages itself; write "{_FOREIGN_API.sub("", checked)}"'
+        )
+    checked = without_appended(checked)
+    if (urlsplit(checked).hostname or "") == _ANTHROPIC:
+        raise ValueError("this is the Anthropic API; leave base_url out, and set model alone")
+    return checked
+
+
+def without_appended(address: str) -> str:
+    """Return an endpoint's address without what Claude Code adds to it."""
+    return _APPENDED.sub("", address).rstrip("/")
+
+
+def forge_url(value: str) -> str:
+    """Check a forge's address; its API's path and trailing slashes go."""
+    checked = url(value)
+    if checked.endswith(".git"):
+        root = checked.rsplit("/", 2)[0]
+        raise ValueError(f'"{value}" is a repository; write the forge alone, such as "{root}"')
+    return _FORGE_API.sub("", checked)
+
+
+def forge_url_inside(value: str) -> str:
+    """Check a forge's address as seen from inside a container."""
+    return forge_url(url_inside(value))
 
 
 def is_loopback(address: str) -> bool:
@@ -236,14 +327,15 @@ def from_inside(address: str) -> str:
     return parts._replace(netloc=f"host.docker.internal{port}").geturl()
 
 
-def api_key(value: str) -> str:
-    """Check that an API key is a placeholder."""
-    if _SECRET.search(value):
-        raise ValueError(
-            "this looks like a real API key, and a real key never goes in the roster; leave "
-            "api_key out and set ANTHROPIC_API_KEY, in the environment or as a stack secret"
-        )
-    return value
+def has_key(text: str) -> bool:
+    """Tell whether a text contains what looks like a provider's real key."""
+    return _KEY.search(text) is not None
+
+
+REAL_KEY = (
+    "this looks like a real API key, and a real key never goes in the roster; remove it, "
+    "and keep it in the stack with muster key NAME, which reads it from standard input"
+)
 
 
 def roles(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -255,20 +347,30 @@ def roles(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def memory(value: str) -> str:
-    """Check an amount of memory, in Docker's grammar."""
+    """Check an amount of memory; return it with the largest of Docker's units that fits."""
     if not re.fullmatch(MEMORY_PATTERN, value):
         raise ValueError(
-            f'"{value}" is no amount of memory; write a whole number and b, k, m or g, '
+            f'"{value}" is no amount of memory; write a number and b, k, m or g, '
             'such as "2g" or "512m"'
         )
-    if memory_bytes(value) < _LEAST_MEMORY:
-        raise ValueError(f'"{value}" is less than Docker allows; at least "6m"')
-    return value
+    amount = _bytes(value)
+    if amount < _LEAST_MEMORY:
+        hint = f'; did you mean "{value}m"?' if value.isdecimal() else ""
+        raise ValueError(f'"{value}" is less than Docker allows; at least "6m"{hint}')
+    unit = next(name for name, size in _BYTES.items() if amount % size == 0)
+    return f"{amount // _BYTES[unit]}{unit}"
+
+
+def _bytes(value: str) -> int:
+    number = re.match(r"[0-9.]+", value)
+    digits = number[0] if number else ""
+    unit = value[len(digits) :].strip().lower()[:1]
+    return int(Decimal(digits) * (_TERABYTE if unit == "t" else _BYTES[unit or "b"]))
 
 
 def memory_bytes(value: str) -> int:
-    """Return an amount of memory in bytes."""
-    return int(value[:-1]) * _BYTES[value[-1].lower()]
+    """Return an amount of memory, as `memory` returns it, in bytes."""
+    return int(value[:-1]) * _BYTES[value[-1]]
 
 
 def image(value: str) -> str:

@@ -14,6 +14,7 @@ from muster.cli.commands import (
     doctor,
     fire,
     hire,
+    key,
     logs,
     places,
     rotate,
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 
 for _commands in (
-    *(places, hire, fire, rotate, adopt, status, logs, work, doctor, running, updates),
+    *(places, hire, fire, rotate, key, adopt, status, logs, work, doctor, running, updates),
 ):
     _commands.register(app)
 

@@ -1,6 +1,6 @@
 """A new project's roster."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tomlkit
@@ -35,6 +35,14 @@ def default_branch(environment: Mapping[str, str], repo: str, forge_url: str) ->
     except ForgeError:
         return None
     return found.default_branch if found else None
+
+
+def in_form(rule: Callable[[str], str], value: str) -> str:
+    """Return a value in the form that the rosters' rule gives it; a wrong one is reported later."""
+    try:
+        return rule(value)
+    except ValueError:
+        return value
 
 
 def write_roster(

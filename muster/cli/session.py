@@ -233,8 +233,13 @@ class Session:
 
     def _kept(self, keys: Sequence[str]) -> list[str]:
         """Return those of these keys by agent that the stack's configuration has."""
-        given = json.loads(self.engine.configuration().get("given") or "{}") if keys else {}
-        return [key for key in keys if any(f'["{agent}"]' in key for agent in given)]
+        configured = self.engine.configuration() if keys else {}
+        there = {
+            f'{kind}["{agent}"]'
+            for kind in ("given", "keys")
+            for agent in json.loads(configured.get(kind) or "{}")
+        }
+        return [key for key in keys if key in there]
 
     def _refreshing(
         self,

@@ -6,18 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from muster import names, project
-from muster.docker import has_network, local_image_id
+from muster import keys, project
+from muster.docker import has_network
 from muster.doctor import mends, probe
 from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
 from muster.doctor.probe import Question
 from muster.doctor.subject import Subject
 from muster.endpoint import OAUTH_PREFIX, Endpoint, Reply, too_small
 from muster.printable import one_line
-from muster.roster import Agent, Muster, Roster, problem
-
-_BRIDGE = "bridge"
-"""Docker's own network, which stands for the crew's before that is made."""
+from muster.roster import Agent, Roster, problem
 
 _HOST = "host.docker.internal"
 _PATIENCE = 1.0
@@ -38,7 +35,8 @@ def served(subject: Subject, *, ask_model: bool = False) -> Iterator[Finding]:
     forge = project.internal_forge_url(roster)
     network = project.network(roster)
     is_made = has_network(client, network)
-    view = _view(subject, crew, network if is_made else _BRIDGE, [forge], list(questions))
+    place = probe.Place(client, roster, subject.stack.get())
+    view = probe.view(place, crew, [forge], list(questions))
     subject.clock_ahead.put(view.ahead)
     where = f"network {network}" if is_made else "Docker's bridge, for the crew's network to come"
     if is_made or not roster.muster.local_forge:  # which is on that network
@@ -59,35 +57,15 @@ def _questions(
 ) -> Mapping[Question, list[Agent]]:
     """Return what to ask: once for each endpoint, model and key, with the agents that have them."""
     found: dict[Question, list[Agent]] = {}
+    known = keys.find(subject.environment, subject.configured)
     for agent in crew:
-        key = _key(subject, agent)
+        key = known.of(agent)
         if key is not None:  # the roster's check reports the others
             is_for_claude_code = agent.base_url is None and key.startswith(OAUTH_PREFIX)
             ask = ask_model and not is_for_claude_code
             question = Question(agent.base_url, key, agent.model, ask)
             found.setdefault(question, []).append(agent)
     return found
-
-
-def _key(subject: Subject, agent: Agent) -> str | None:
-    if agent.base_url is not None:
-        return agent.api_key
-    return subject.environment.get("ANTHROPIC_API_KEY") or subject.configured("anthropicApiKey")
-
-
-def _view(
-    subject: Subject, crew: list[Agent], network: str, pages: list[str], questions: list[Question]
-) -> probe.View:
-    """Ask in an image of the agents', or else in Muster's own, which has what asking takes."""
-    client = subject.client.get()
-    images = dict.fromkeys([*(agent.image for agent in crew), Muster().image])
-    labels = names.labels(subject.stack.get(), subject.roster.get().name)
-    for image in images:
-        if local_image_id(client, image):
-            view = probe.look(client, pages, questions, image=image, network=network, labels=labels)
-            if view is not None:
-                return view
-    raise NotAskedError(f"no image has a python3 to ask with: {', '.join(images)}")
 
 
 def _forge(roster: Roster, url: str, answer: probe.Answer, where: str) -> Finding:

@@ -15,14 +15,19 @@ import docker.errors
 import requests
 from docker.models.containers import Container
 
-from muster import endpoint
-from muster.docker import DockerError
+from muster import endpoint, names, project
+from muster.docker import DockerError, has_network, local_image_id
+from muster.doctor.findings import NotAskedError
 from muster.endpoint import Endpoint, Reply
 from muster.forge.proxies import exceptions
 from muster.names import AGENT_LABEL
+from muster.roster import Agent, Muster, Roster
 
 PROBE = ".doctor"
 """Stands for an agent's name in its labels; no agent's has a dot."""
+
+_BRIDGE = "bridge"
+"""Docker's own network, which stands for the crew's before that is made."""
 
 _HOSTS = {"host.docker.internal": "host-gateway"}  # as in the agents' containers
 _MEMORY = "128m"
@@ -73,6 +78,47 @@ class View:
     pages: Mapping[str, Answer]
     endpoints: Mapping[Question, tuple[Endpoint, Reply | None]]
     ahead: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """A crew's place on an engine.
+
+    Attributes:
+        client: the engine.
+        roster: the crew's roster.
+        stack: the stack's name.
+    """
+
+    client: docker.DockerClient
+    roster: Roster
+    stack: str
+
+
+def view(
+    place: Place, crew: Sequence[Agent], pages: Sequence[str], questions: Sequence[Question]
+) -> View:
+    """Ask on the crew's network, in an image of the agents' or else in Muster's own.
+
+    Raises:
+        DockerError: Docker refuses to run a container.
+        NotAskedError: no image has what asking takes.
+    """
+    client, network = place.client, project.network(place.roster)
+    images = dict.fromkeys([*(agent.image for agent in crew), Muster().image])
+    for image in images:
+        if local_image_id(client, image):
+            found = look(
+                client,
+                pages,
+                questions,
+                image=image,
+                network=network if has_network(client, network) else _BRIDGE,
+                labels=names.labels(place.stack, place.roster.name),
+            )
+            if found is not None:
+                return found
+    raise NotAskedError(f"no image has a python3 to ask with: {', '.join(images)}")
 
 
 def look(  # noqa: PLR0913 - what a container needs

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from muster import docker, docker_engine, docker_host, local_forge, preflight
+from muster import docker, docker_engine, docker_host, keys, local_forge, preflight
 from muster.accounts import accounts
 from muster.doctor import mends
 from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
@@ -30,14 +30,15 @@ def rules(subject: Subject) -> Iterator[Finding]:
 
 
 def _keys(subject: Subject, roster: Roster) -> Iterator[Finding]:
-    key = subject.environment.get("ANTHROPIC_API_KEY")
-    if not key and any(agent.base_url is None for agent in roster.agents.values()):
-        try:
-            key = subject.configured("anthropicApiKey")
-        except NotAskedError as error:
+    if all(agent.base_url for agent in roster.agents.values()):
+        return
+    try:
+        found = keys.find(subject.environment, subject.configured)
+    except NotAskedError as error:
+        if keys.of_environment(subject.environment) is None:
             yield not_asked(f"is there a key for the Anthropic API: {error}")
-            return
-    for missing in preflight.missing_keys(roster, key):
+        return
+    for missing in preflight.missing_keys(roster, found):
         yield wrong(str(missing), mends.ANTHROPIC_KEY)
 
 

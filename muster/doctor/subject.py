@@ -108,8 +108,7 @@ class Subject:
         """The forge that the roster names, whatever else is wrong in it."""
         if self.has_local_forge:
             return local_forge.url(project.port(self.configured("forgePort")))
-        named = self._data().get("forge_url")
-        return named if isinstance(named, str) else None
+        return self._written("forge_url", rules.forge_url)
 
     @property
     def written_name(self) -> str:
@@ -119,8 +118,18 @@ class Subject:
     @property
     def written_repo(self) -> str | None:
         """The repository that the roster names, whatever else is wrong in it."""
-        named = self._data().get("repo")
-        return named if isinstance(named, str) and "/" in named else None
+        named = self._written("repo", rules.repository)
+        return named if named is not None and "/" in named else None
+
+    def _written(self, key: str, rule: Callable[[str], str]) -> str | None:
+        """Return a text of the roster in the rule's form, or as it is if it breaks the rule."""
+        named = self._data().get(key)
+        if not isinstance(named, str):
+            return None
+        try:
+            return rule(named)
+        except ValueError:
+            return named
 
     def _section(self, name: str) -> Mapping[str, Any]:
         section = self._data().get(name)

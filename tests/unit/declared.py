@@ -14,6 +14,7 @@ from components.crew import Crew
 from muster.docker_engine import DockerEngine
 from muster.docker_host import DockerHost
 from muster.forge import Administrator
+from muster.keys import Keys
 from muster.project import Project
 from muster.roster import load
 
@@ -126,7 +127,7 @@ def project(folder: Path, agents: str, muster: str = "", **facts: Any) -> Projec
     known: dict[str, Any] = {
         "stack": "live",
         "administrator": Administrator("root", "Admin-Pass-1"),
-        "anthropic_api_key": None,
+        "keys": Keys(),
         "forge_port": 3000,
         "images": IMAGES,
         "docker_host": DockerHost("unix:///srv/docker.sock"),

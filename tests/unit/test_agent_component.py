@@ -12,6 +12,7 @@ from declared import Declared, Secret, crew, declare, project
 from components.crew import Crew
 from muster import compose
 from muster.docker_engine import DockerEngine
+from muster.keys import Keys
 
 QWEN = """
 [agents.dev-qwen]
@@ -345,7 +346,7 @@ def test_a_disabled_agent_is_hired_without_a_container(tmp_path: Path) -> None:
 
 
 def test_an_anthropic_agent_gets_the_key_as_a_secret_and_no_endpoint(tmp_path: Path) -> None:
-    declared = crew(tmp_path, PLANNER, anthropic_api_key=KEY)
+    declared = crew(tmp_path, PLANNER, keys=Keys(KEY))
     files = declared["CredentialFiles planner"].inputs["files"]
     assert files == Secret({"forge_token": "the-token", "anthropic_api_key": KEY})
     seen = environment(declared["Container planner"])
@@ -361,7 +362,23 @@ def test_an_anthropic_agent_gets_the_key_as_a_secret_and_no_endpoint(tmp_path: P
 def test_an_agent_with_an_endpoint_never_gets_the_real_key(tmp_path: Path) -> None:
     for credentials in ("file", "env"):
         agent = f'{QWEN}credentials = "{credentials}"\n'
-        assert KEY not in repr(crew(tmp_path, agent, anthropic_api_key=KEY))
+        assert KEY not in repr(crew(tmp_path, agent, keys=Keys(KEY)))
+
+
+@pytest.mark.parametrize("of", ["dev-qwen", "http://10.0.0.5:8081"])
+def test_an_own_endpoints_real_key_is_delivered_as_a_secret(tmp_path: Path, of: str) -> None:
+    declared = crew(tmp_path, QWEN, keys=Keys(None, {of: KEY}))
+    files = declared["CredentialFiles dev-qwen"].inputs["files"]
+    assert files == Secret({"forge_token": "the-token", "anthropic_api_key": KEY})
+    assert KEY not in repr(declared["Container dev-qwen"].inputs)
+
+
+def test_a_subscriptions_token_has_its_own_variable(tmp_path: Path) -> None:
+    token = "sk-ant-oat01-made-up"
+    planner = PLANNER + 'credentials = "env"\n'
+    seen = environment(crew(tmp_path, planner, keys=Keys(token))["Container planner"])
+    assert "CLAUDE_CODE_OAUTH_TOKEN" in seen
+    assert "ANTHROPIC_API_KEY" not in seen
 
 
 def test_kept_volumes_are_retained_and_others_deleted(tmp_path: Path) -> None:

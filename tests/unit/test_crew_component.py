@@ -8,6 +8,7 @@ from declared import Secret, crew
 from muster import compose
 from muster.docker_host import DockerHost
 from muster.forge import Administrator
+from muster.keys import Keys
 
 QWEN = '[agents.dev-qwen]\nbase_url = "http://10.0.0.5:8081"\nmodel = "qwen"\n'
 REVIEW = QWEN.replace("dev-qwen", "review-qwen")
@@ -153,7 +154,7 @@ def test_an_agents_container_carries_the_labels_of_the_compose_view(tmp_path: Pa
 
 
 def test_the_compose_file_describes_the_containers_and_holds_no_secret(tmp_path: Path) -> None:
-    declared = crew(tmp_path, f'{QWEN}credentials = "env"\n{PLANNER}', anthropic_api_key=KEY)
+    declared = crew(tmp_path, f'{QWEN}credentials = "env"\n{PLANNER}', keys=Keys(KEY))
     file = declared["ComposeFile compose"]
     assert file.inputs.keys() == {"path", "text", "digest"}
     assert file.inputs["path"] == "stacks/live.compose.yaml"
@@ -222,12 +223,12 @@ def test_an_endpoint_that_the_crew_does_not_share_is_nobodys_in_the_env_file(
 
 
 def test_a_real_key_never_stands_beside_an_endpoint_in_the_env_file(tmp_path: Path) -> None:
-    declared = crew(tmp_path, QWEN + PLANNER, 'env_file = ".env"', anthropic_api_key=KEY)
+    declared = crew(tmp_path, QWEN + PLANNER, 'env_file = ".env"', keys=Keys(KEY))
     assert declared["EnvFile crew"].inputs["values"] == Secret({"ANTHROPIC_API_KEY": KEY})
 
 
 def test_a_key_that_no_agent_uses_stays_out_of_the_env_file(tmp_path: Path) -> None:
-    declared = crew(tmp_path, QWEN, 'env_file = ".env"', anthropic_api_key=KEY)
+    declared = crew(tmp_path, QWEN, 'env_file = ".env"', keys=Keys(KEY))
     assert KEY not in repr(declared)
 
 
@@ -348,7 +349,7 @@ def test_no_secret_is_declared_as_a_plain_input(tmp_path: Path) -> None:
         tmp_path,
         f'{QWEN}credentials = "env"\n{PLANNER}',
         f'{LOCAL}env_file = ".env"',
-        anthropic_api_key=KEY,
+        keys=Keys(KEY),
         administrator=Administrator("root", "Admin-Pass-1", "the-pat"),
     )
     plain = repr([_without_secrets(one.inputs) for one in declared.values()])

@@ -72,7 +72,8 @@ def found(
     """Return what the doctor reports of the endpoints, the forge left out."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(endpoints, "has_network", lambda *_: True)
-    monkeypatch.setattr(endpoints, "local_image_id", lambda *_: "sha256:1")
+    monkeypatch.setattr(probe, "has_network", lambda *_: True)
+    monkeypatch.setattr(probe, "local_image_id", lambda *_: "sha256:1")
     monkeypatch.setattr(endpoints, "_listens_here", lambda _: False)
     monkeypatch.setattr(probe, "look", inside.look)
     path = Path("acme.toml")

@@ -11,6 +11,7 @@ from scripted_server import Answer, Request, Server, serving
 from muster import preflight
 from muster.accounts import mark_of
 from muster.forge import SECOND_FACTOR, Administrator, Basic
+from muster.keys import Keys
 from muster.preflight import PreflightError
 from muster.roster import load
 
@@ -124,7 +125,7 @@ def told(
             "live",
             forge_url=server.url,
             administrator=Administrator("root", "Admin-Pass-1", PAT),
-            anthropic_api_key=None,
+            keys=Keys(),
             given=given,
         )
     engine, *others = error.value.problems

@@ -12,6 +12,7 @@ from muster import preflight
 from muster import project as projects
 from muster.administrator import AdministratorMissingError
 from muster.forge import Administrator
+from muster.keys import Keys
 from muster.preflight import PreflightError
 from muster.project import Project
 from muster.roster import RosterError
@@ -63,7 +64,7 @@ def test_the_stacks_name_selects_the_roster(asked: list[dict[str, Any]]) -> None
             "stack": "live",
             "forge_url": "https://forge.example.org",
             "administrator": Administrator("root", "Admin-Pass-1"),
-            "anthropic_api_key": None,
+            "keys": Keys(),
             "given": [],
         }
     ]
@@ -102,6 +103,8 @@ def test_a_missing_administrator_is_told_before_anything_is_asked(
         ({}, {}, None),
         ({"ANTHROPIC_API_KEY": "of the environment"}, {}, "of the environment"),
         ({}, {"anthropicApiKey": "of the stack"}, "of the stack"),
+        ({"CLAUDE_CODE_OAUTH_TOKEN": "token"}, {"anthropicApiKey": "of the stack"}, "token"),
+        ({"ANTHROPIC_API_KEY": "key", "CLAUDE_CODE_OAUTH_TOKEN": "token"}, {}, "key"),
         ({"ANTHROPIC_API_KEY": ""}, {"anthropicApiKey": "of the stack"}, "of the stack"),
         (
             {"ANTHROPIC_API_KEY": "of the environment"},
@@ -114,7 +117,7 @@ def test_the_environments_key_wins_over_the_stacks(
     environment: dict[str, str], configuration: dict[str, str], key: str | None
 ) -> None:
     roster()
-    assert find(configuration, {**ADMINISTRATOR, **environment}).anthropic_api_key == key
+    assert find(configuration, {**ADMINISTRATOR, **environment}).keys == Keys(key)
 
 
 # The forge
@@ -171,7 +174,7 @@ def test_a_project_shows_no_secret(tmp_path: Path) -> None:
     found = project(
         tmp_path,
         "",
-        anthropic_api_key=secrets[0],
+        keys=Keys(secrets[0], {"dev-qwen": secrets[0]}),
         administrator=Administrator("root", *secrets[1:]),
     )
     assert not [secret for secret in secrets if secret in repr(found)]

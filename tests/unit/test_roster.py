@@ -419,7 +419,7 @@ def test_another_projects_name_is_told(wrong: Wrong, name: str) -> None:
         (
             'memory = "2 gigs"',
             (
-                '"2 gigs" is no amount of memory; write a whole number and b, k, m or g, '
+                '"2 gigs" is no amount of memory; write a number and b, k, m or g, '
                 'such as "2g" or "512m"'
             ),
         ),
@@ -730,7 +730,7 @@ def test_an_endpoint_that_is_the_container_itself_is_told_with_the_host(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://10.0.0.1", "https://llama.example.org:8443/v1", "http://[fd00::1]:8081"]
+    "url", ["http://10.0.0.1", "https://llama.example.org:8443/llama", "http://[fd00::1]:8081"]
 )
 def test_a_good_endpoint_is_taken_as_it_is(read: Load, url: str) -> None:
     assert read(agent(f'model = "m"\nbase_url = "{url}"')).agents["dev-qwen"].base_url == url
@@ -798,12 +798,187 @@ def test_what_looks_like_a_secret_is_never_repeated(wrong: Wrong, field: str) ->
     assert "0123456789" not in "\n".join(lines)
 
 
-def test_a_real_key_is_refused_as_the_placeholder(wrong: Wrong) -> None:
-    (line,) = wrong(agent('api_key = "sk-ant-api03-0123456789"'))
-    assert (
-        "api_key: this looks like a real API key, and a real key never goes in the roster" in line
+REAL_KEYS = [
+    "sk-ant-api03-" + "aB3_-" * 19 + "AA",
+    "sk-ant-oat01-" + "aB3_-" * 19 + "AA",
+    "sk-ant-admin01-" + "aB3_-" * 19,
+    "sk-or-v1-" + "0123456789abcdef" * 4,
+    "sk-proj-" + "aB3_-" * 30,
+    "sk-svcacct-" + "aB3_-" * 30,
+    "sk-" + "aB3" * 16,  # OpenAI's first ones
+    "sk-" + "0123456789abcdef" * 2,  # DeepSeek, DashScope
+    "sk-" + "aB3_-xY7qZ" + "kL9mN2pQ5rS8",  # a virtual key of LiteLLM's
+    "sk-lm-" + "aB3dE5gH:kL9mN2pQ5rS8tU1vW4xY",  # LM Studio
+    "gsk_" + "aB3dE5gH" * 6 + "aB3d",
+    "hf_" + "aBcdEfgh" * 4 + "aB",
+    "AIza" + "aB3_-dE" * 5,
+    "xai-" + "aB3dE5gH" * 10,
+    "nvapi-" + "aB3_-dE5" * 8,
+    "pplx-" + "aB3dE5gH" * 6,
+    "csk-" + "a3d5g7h9" * 6,
+    "fw_" + "aB3dE5gH" * 3,
+    "r8_" + "aB3dE5gH" * 4 + "aB3dE",
+    "tgp_v1_" + "aB3_-dE5" * 5,
+    "AKIA" + "AB3DE5GH" * 2,
+    "ABSK" + "aB3dE5g+" * 12 + "==",
+    "dapi" + "0123456789abcdef" * 2,
+    "0123456789abcdef" * 2 + "." + "aB3dE5gH" * 2,  # Z.ai
+    "ghp_" + "aB3dE5gH" * 4 + "aB3d",
+]
+
+
+@pytest.mark.parametrize("key", REAL_KEYS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        agent('api_key = "KEY"'),
+        agent('api_key = "Bearer KEY"'),
+        agent('base_url = "http://llama:8081"\nmodel = "KEY"'),
+        muster('work.setup = ["true", "export KEY=1; x KEY"]'),
+        f'{HEAD}[mirror]\ntokens = [{{value = "KEY"}}]\n',
+        f'{HEAD}[mirror]\n"KEY" = 1\n',
+    ],
+)
+def test_a_real_key_is_refused_wherever_it_stands_and_never_repeated(
+    wrong: Wrong, key: str, text: str
+) -> None:
+    lines = wrong(text.replace("KEY", key))
+    assert any(
+        "this looks like a real API key, and a real key never goes in the roster" in line
+        and "muster key NAME" in line
+        and "demo.toml:" in line
+        for line in lines
     )
-    assert "ANTHROPIC_API_KEY" in line
+    assert key not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "placeholder",
+    ["sk-no-key-required", "sk-1234", "none", "EMPTY", "ollama", "lm-studio", "sk-local-llama"],
+)
+def test_a_placeholder_is_none(read: Load, placeholder: str) -> None:
+    assert read(agent(f'api_key = "{placeholder}"')).agents["dev-qwen"].api_key == placeholder
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("http://llama:8081/", "http://llama:8081"),
+        ("http://llama:8081/v1", "http://llama:8081"),
+        ("http://llama:8081/v1/", "http://llama:8081"),
+        ("http://llama:8081/v1/messages", "http://llama:8081"),
+        ("http://llama:8081/v1/messages/count_tokens", "http://llama:8081"),
+        ("http://llama:8081/v1/models", "http://llama:8081"),
+        ("http://llama:8081//v1//", "http://llama:8081"),
+        ("https://openrouter.ai/api/v1", "https://openrouter.ai/api"),
+        ("https://host/anthropic/v1/messages", "https://host/anthropic"),
+        ("HTTP://Llama:8081", "http://llama:8081"),
+        ("http://llama:80", "http://llama"),
+        ("https://llama:443/v1", "https://llama"),
+        ("http://[FD00::1]:8081/v1", "http://[fd00::1]:8081"),
+    ],
+)
+def test_an_endpoint_is_normalised_to_what_claude_code_appends_to(
+    read: Load, written: str, url: str
+) -> None:
+    text = agent(f'model = "m"\nbase_url = "{written}"') + (
+        f'[muster.endpoints."{written}"]\nslots = 2\n'
+    )
+    roster = read(text)
+    assert roster.agents["dev-qwen"].base_url == url
+    assert roster.muster.endpoints[url].slots == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("http://llama:8081/v1/chat/completions", 'write "http://llama:8081"'),
+        ("http://ollama:11434/api/chat", 'write "http://ollama:11434"'),
+        ("http://llama:8081/health", 'write "http://llama:8081"'),
+        ("https://api.anthropic.com", "leave base_url out"),
+        ("https://api.anthropic.com/v1/messages", "leave base_url out"),
+    ],
+)
+def test_an_endpoint_of_another_api_is_refused_with_the_right_form(
+    wrong: Wrong, written: str, told: str
+) -> None:
+    (line,) = wrong(agent(f'model = "m"\nbase_url = "{written}"'))
+    assert line.startswith('demo.toml:6: agent "dev-qwen", base_url: ')
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("https://forge.example.org/", "https://forge.example.org/api/v1"),
+        *("https://forge.example.org/api/v1/", "https://Forge.example.org:443/api/swagger"),
+        "https://forge.example.org/api/v1/repos/acme/demo",
+    ],
+)
+def test_a_forge_is_normalised_to_its_root(read: Load, written: str) -> None:
+    text = HEAD.replace("https://forge.example.org", written)
+    text += f'[muster]\nforge_internal_url = "{written}"\n'
+    roster = read(text)
+    assert roster.forge_url == roster.muster.forge_internal_url == "https://forge.example.org"
+
+
+def test_a_forge_may_be_below_a_path(read: Load) -> None:
+    roster = read(HEAD.replace("forge.example.org", "example.org/git/api/v1"))
+    assert roster.forge_url == "https://example.org/git"
+
+
+def test_a_repository_in_place_of_a_forge_is_told_with_the_forge(wrong: Wrong) -> None:
+    (line,) = wrong(HEAD.replace("forge.example.org", "forge.example.org/acme/demo.git"))
+    assert line.startswith("demo.toml:3: forge_url: ")
+    assert 'such as "https://forge.example.org"' in line
+
+
+@pytest.mark.parametrize("written", ["acme/demo.git", "/acme/demo", "acme/demo/", "acme/demo.git/"])
+def test_a_repository_is_normalised_to_owner_and_name(read: Load, written: str) -> None:
+    assert read(HEAD.replace("acme/demo", written)).repo == "acme/demo"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "https://forge.example.org/acme/demo",
+        "https://forge.example.org/acme/demo.git",
+        "ssh://git@forge.example.org:2222/acme/demo.git",
+        "git@forge.example.org:acme/demo.git",
+    ],
+)
+def test_a_repositorys_address_is_refused_with_owner_and_name(wrong: Wrong, written: str) -> None:
+    (line,) = wrong(HEAD.replace("acme/demo", written))
+    assert line.startswith("demo.toml:2: repo: this is a repository's address")
+    assert 'such as "acme/demo"' in line
+
+
+@pytest.mark.parametrize(
+    ("written", "memory", "size"),
+    [
+        ("512m", "512m", 512 * 1024**2),
+        ("512M", "512m", 512 * 1024**2),
+        ("512mb", "512m", 512 * 1024**2),
+        ("512MiB", "512m", 512 * 1024**2),
+        ("2gb", "2g", 2 * 1024**3),
+        ("2GiB", "2g", 2 * 1024**3),
+        ("2 GB", "2g", 2 * 1024**3),
+        ("2Gi", "2g", 2 * 1024**3),
+        ("2048m", "2g", 2 * 1024**3),
+        ("1.5g", "1536m", 1536 * 1024**2),
+        ("1t", "1024g", 1024**4),
+        ("2147483648", "2g", 2 * 1024**3),
+        ("2147483648b", "2g", 2 * 1024**3),
+    ],
+)
+def test_memory_is_read_in_composes_units(read: Load, written: str, memory: str, size: int) -> None:
+    found = read(agent(f'memory = "{written}"')).agents["dev-qwen"]
+    assert (found.memory, found.memory_bytes) == (memory, size)
+
+
+def test_memory_without_a_unit_is_bytes_to_docker_and_told(wrong: Wrong) -> None:
+    (line,) = wrong(agent('memory = "512"'))
+    assert 'at least "6m"; did you mean "512m"?' in line
 
 
 # Files

@@ -167,12 +167,17 @@ def load(environment: Mapping[str, str]) -> Settings:
     """
     token = Credential(environment, "FORGE_TOKEN")
     key = Credential(environment, "ANTHROPIC_API_KEY")
+    if not key.is_given:
+        key = Credential(environment, "CLAUDE_CODE_OAUTH_TOKEN")
     endpoint = environment.get("ANTHROPIC_BASE_URL") or None
     missing = [name for name in REQUIRED if not environment.get(name)]
     if not token.is_given:
         missing.append("FORGE_TOKEN_FILE or FORGE_TOKEN")
     if endpoint is None and not key.is_given:
-        missing.append("ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY_FILE or ANTHROPIC_API_KEY")
+        missing.append(
+            "ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY_FILE, ANTHROPIC_API_KEY or "
+            "CLAUDE_CODE_OAUTH_TOKEN"
+        )
     if missing:
         raise SettingsError(f"missing in the environment: {'; '.join(missing)}")
     return Settings(

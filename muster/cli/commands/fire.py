@@ -39,7 +39,7 @@ def fire(
 
     The account stays, and so do its issues, pull requests and volumes, unless `--purge` is given.
     """
-    from muster import roster_edit
+    from muster import keys, roster_edit
     from muster.accounts import PURGE_VARIABLE
     from muster.cli import firing
     from muster.cli.session import RosterChange, Session
@@ -65,6 +65,7 @@ def fire(
             edited,
             question=f"Fire {', '.join(agent.name for agent in fired)}?",
             ways=_ways(roster.muster.docker_host, purge=purge),
+            forget=[keys.place(agent.name) for agent in fired],
         )
         session.change_roster(change, yes=yes or purge)
         if purge:

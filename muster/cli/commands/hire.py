@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from muster.cli.options import AdminToken, AsJson, Stack, Yes, examples
+
+if TYPE_CHECKING:
+    from muster.roster import Agent
 
 
 def hire(  # noqa: PLR0917 - typer passes every option by name
@@ -18,7 +21,8 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
         typer.Option(
             metavar="URL",
             help="The endpoint, as seen from inside the container. Without it, a new agent uses "
-            "the Anthropic API, with the key of ANTHROPIC_API_KEY.",
+            "the Anthropic API, with the key of ANTHROPIC_API_KEY or the token of "
+            "CLAUDE_CODE_OAUTH_TOKEN.",
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model that is served there.")] = None,
@@ -26,7 +30,8 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
         str | None, typer.Option(help="The bot user; default: the agent's name.")
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(help="A placeholder for servers that want a key.")
+        str | None,
+        typer.Option(help="A placeholder for servers that want a key; muster key sets a real one."),
     ] = None,
     compact_pct: Annotated[
         int | None, typer.Option(help="Compact the context at this much of it, in percent.")
@@ -79,8 +84,9 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
                 secrets=_key(fields),
             )
         else:
-            now = session.agents([name])[0].model_dump()
-            changed = {key: value for key, value in fields.items() if _as_text(now[key]) != value}
+            agent = session.agents([name])[0]
+            now = agent.model_dump()
+            changed = _changed(agent, fields)
             what = f"change {', '.join(changed)}" if changed else "rotate its credentials"
             session.screen.say(f"{name} is hired: this would {what}.")
             if not changed:
@@ -95,15 +101,24 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
         session.change_roster(change, yes=yes, only_preview=preview)
 
 
-def _as_text(value: object) -> object:
-    """Return a field of the roster's model as the command line gives it."""
-    return list(value) if isinstance(value, tuple) else value
+def _changed(agent: "Agent", fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that would differ: the same value in another form does not."""
+    from pydantic import ValidationError
+
+    now = agent.model_dump()
+    try:
+        then = type(agent).model_validate(now | dict(fields)).model_dump()
+    except ValidationError:  # the roster says what is wrong, and where
+        return dict(fields)
+    return {key: value for key, value in fields.items() if then[key] != now[key]}
 
 
 def _key(section: Mapping[str, Any]) -> dict[str, str]:
     """Return what the stack keeps for an agent that uses the Anthropic API."""
-    key = os.environ.get("ANTHROPIC_API_KEY")
-    return {"anthropicApiKey": key} if key and not section.get("base_url") else {}
+    from muster import keys
+
+    key = keys.of_environment(os.environ)
+    return {keys.CONFIGURED: key} if key and not section.get("base_url") else {}
 
 
 def register(app: typer.Typer) -> None:

@@ -20,6 +20,7 @@ def init(
     forge_url: Annotated[str | None, typer.Option(metavar="URL", help="The forge.")] = None,
 ) -> None:
     """Make a project: a roster without agents, and its stack. Asks for what is missing."""
+    from muster import rules
     from muster.cli import new_project, place
     from muster.cli.engine import Engine
     from muster.cli.screen import Screen
@@ -28,6 +29,8 @@ def init(
     name = project or screen.ask("Project", "muster init PROJECT")
     repository = repo or screen.ask("Repository (owner/name)", "--repo OWNER/NAME")
     url = forge_url or screen.ask("Forge (URL)", "--forge-url URL")
+    repository = new_project.in_form(rules.repository, repository)
+    url = new_project.in_form(rules.forge_url, url)
     folder = place.folder()
     place.activate(os.environ, folder, None)
     reachable = new_project.forge_answers(url)

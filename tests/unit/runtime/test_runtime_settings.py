@@ -59,6 +59,13 @@ def test_without_an_endpoint_the_agent_uses_the_anthropic_api() -> None:
     assert made.endpoint_name == "the Anthropic API"
 
 
+def test_a_subscriptions_token_is_the_anthropic_apis_key() -> None:
+    token = "sk-ant-oat01-made-up"
+    only = {"ANTHROPIC_BASE_URL": "", "ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": token}
+    assert settings(None, **only).api_key.read() == token
+    assert settings(CLAUDE_CODE_OAUTH_TOKEN=token).api_key.read() == KEY
+
+
 @pytest.mark.parametrize(
     ("name", "field", "value"),
     [
