@@ -32,7 +32,10 @@ class Model:
         return f"http://host.docker.internal:{self.port}"
 
     @contextmanager
-    def serving(self, address: str | None = None, status: int = 200) -> Iterator[None]:
+    def serving(
+        self, address: str | None = None, status: int = 200, key: str | None = None
+    ) -> Iterator[None]:
+        """Serve until the end of the context, as `llama-server --api-key KEY` does with a key."""
         pages: dict[str, object] = {
             "/v1/models": {"data": [{"id": "a-model", "owned_by": "llamacpp"}]},
             "/props": {"default_generation_settings": {}, "total_slots": 1},
@@ -41,9 +44,12 @@ class Model:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                page = pages.get(self.path)
+                page, code = pages.get(self.path), status
                 body = json.dumps(page if status == HTTPStatus.OK else LOADING).encode()
-                self.send_response(status if page else 404)
+                # Everybody may see the list of models.
+                if key and self.path != "/v1/models" and self.headers["x-api-key"] != key:
+                    body, code = b'{"error": {"message": "Invalid API Key"}}', 401
+                self.send_response(code if page else 404)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
