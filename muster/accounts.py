@@ -34,7 +34,7 @@ EMAIL_DOMAIN = "muster.invalid"
 """Of bot users' addresses, unless the roster says otherwise; no mail reaches it (RFC 2606)."""
 
 _MARK = "muster:"
-_FEW = 3
+FEW = 3
 """So many accounts are asked for by name, whatever the forge's size."""
 
 
@@ -74,7 +74,7 @@ def accounts(forge: Forge, names: Collection[str]) -> dict[str, User]:
     For administrators. A few accounts are asked for by name. A forge lists 50 a call, so for a crew
     that costs less; but a forge with more accounts than that is not read to its end.
     """
-    if len(names) > _FEW:
+    if len(names) > FEW:
         most = max(PAGE, 2 * len(names))
         listed = list(islice(forge.users(), most))
         if len(listed) < most:

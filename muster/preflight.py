@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import docker
 
 from muster import local_forge, rules
-from muster.accounts import accounts, mark_of, refusal
+from muster.accounts import FEW, accounts, mark_of, refusal
 from muster.docker import (
     DockerError,
     engine,
@@ -344,10 +344,11 @@ def refused_accounts(
         mark = mark_of(stack, roster.name, agent.name)
         if user and user.login_name == mark:
             continue
-        if organizations is None:  # a forge lists them apart, and a hired crew needs none of it
+        # Asked for by name, a forge shows organizations too; it lists them apart from users.
+        if organizations is None and (user or len(roster.agents) > FEW):
             organizations = {name.lower() for name in forge.organizations()}
         reason = user and refusal(user, mark=mark, adopt=agent.adopt)
-        if agent.forge_user.lower() in organizations:
+        if agent.forge_user.lower() in (organizations or ()):
             reason = (
                 f"{agent.forge_user} is an organization of the forge: choose another forge_user"
             )

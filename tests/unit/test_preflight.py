@@ -187,6 +187,14 @@ def test_an_organizations_name_is_refused_even_for_adoption(
     assert reason == "dev-qwen is an organization of the forge: choose another forge_user"
 
 
+@pytest.mark.parametrize(("size", "listed"), [(1, False), (3, False), (4, True)])
+def test_organizations_are_listed_only_for_a_crew_that_is_not_asked_for_by_name(
+    server: Server, tmp_path: Path, size: int, *, listed: bool
+) -> None:
+    assert told(server, tmp_path, crew(size)) == []
+    assert (("GET", "/api/v1/admin/orgs") in server.asked()) is listed
+
+
 def test_organizations_are_not_asked_for_once_a_crew_is_hired(
     world: World, server: Server, tmp_path: Path
 ) -> None:
