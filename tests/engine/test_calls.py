@@ -11,10 +11,13 @@ def _calls_to_hire(place: Workplace, proxy: StrictForge, agents: str) -> int:
     return proxy.calls.total() - before
 
 
-def test_an_agent_costs_the_forge_at_most_six_calls_to_hire(
+def test_an_agent_costs_the_forge_at_most_seven_calls_to_hire(
     workplace: Workplace, second_workplace: Workplace
 ) -> None:
-    """What a run asks once, whatever the crew, is left out: the difference of two crews counts."""
+    """What a run asks once, whatever the crew, is left out: the difference of two crews counts.
+
+    One of them asks for the account, on a forge with more accounts than it lists in one call.
+    """
     with StrictForge(workplace.server.url, strict=False) as proxy:
         for place in (workplace, second_workplace):
             place.forge_url = proxy.url
@@ -22,4 +25,4 @@ def test_an_agent_costs_the_forge_at_most_six_calls_to_hire(
         crew = "".join(second_workplace.agent(f"agent-{number}") for number in range(4))
         four = _calls_to_hire(second_workplace, proxy, crew)
 
-    assert (four - one) / 3 <= 6
+    assert (four - one) / 3 <= 7
