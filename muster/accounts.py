@@ -34,8 +34,6 @@ EMAIL_DOMAIN = "muster.invalid"
 """Of bot users' addresses, unless the roster says otherwise; no mail reaches it (RFC 2606)."""
 
 _MARK = "muster:"
-FEW = 3
-"""So many accounts are asked for by name, whatever the forge's size."""
 
 
 def to_purge(environment: Mapping[str, str]) -> set[str]:
@@ -68,19 +66,22 @@ def email_of(forge_user: str, domain: str = EMAIL_DOMAIN) -> str:
     return f"{forge_user.lower()}@{domain}"
 
 
-def accounts(forge: Forge, names: Collection[str]) -> dict[str, User]:
+def accounts(forge: Forge, names: Collection[str]) -> tuple[dict[str, User], bool]:
     """Return the accounts of these names that exist, by name in lower case.
 
-    For administrators. A few accounts are asked for by name. A forge lists 50 a call, so for a crew
-    that costs less; but a forge with more accounts than that is not read to its end.
+    For administrators. A forge lists 50 accounts a call, so listing them costs a crew less than
+    asking for each; but a forge with many more is not read to its end.
+
+    Returns:
+        The accounts, and whether organizations are among them: a forge that is asked for a name
+        shows those too.
     """
-    if len(names) > FEW:
-        most = max(PAGE, 2 * len(names))
-        listed = list(islice(forge.users(), most))
-        if len(listed) < most:
-            return {user.login.lower(): user for user in listed}
+    most = max(PAGE, 2 * len(names))
+    listed = list(islice(forge.users(), most)) if names else []
+    if len(listed) < most:
+        return {user.login.lower(): user for user in listed}, False
     asked = (forge.user(name) for name in names)
-    return {user.login.lower(): user for user in asked if user}
+    return {user.login.lower(): user for user in asked if user}, True
 
 
 def standing_of(user: User) -> dict[str, bool]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import docker
 
 from muster import local_forge, rules
-from muster.accounts import FEW, accounts, mark_of, refusal
+from muster.accounts import accounts, mark_of, refusal
 from muster.docker import (
     DockerError,
     engine,
@@ -258,8 +258,9 @@ def forge_problems(
     try:
         forge.may_administer(roster.repo)
         yield from _repositories(forge, roster, url)
-        existing = accounts(forge, [agent.forge_user for agent in roster.agents.values()])
-        yield from refused_accounts(forge, roster, stack, existing)
+        names = [agent.forge_user for agent in roster.agents.values()]
+        existing, by_name = accounts(forge, names)
+        yield from refused_accounts(forge, roster, stack, existing, by_name=by_name)
         new = [
             agent
             for agent in roster.agents.values()
@@ -335,17 +336,25 @@ def unusable(forge: Forge, roster: Roster, found: Repository) -> Iterator[Proble
 
 
 def refused_accounts(
-    forge: Forge, roster: Roster, stack: str, existing: Mapping[str, User]
+    forge: Forge, roster: Roster, stack: str, existing: Mapping[str, User], *, by_name: bool
 ) -> Iterator[Problem]:
-    """Tell of accounts that exist and must not become the crew's bot users."""
+    """Tell of accounts that exist and must not become the crew's bot users.
+
+    Args:
+        forge: The forge, spoken to by an administrator.
+        roster: The roster.
+        stack: The stack's name.
+        existing: The accounts of the crew's names, by name in lower case.
+        by_name: Whether organizations are among them.
+    """
     organizations: set[str] | None = None
     for agent in roster.agents.values():
         user = existing.get(agent.forge_user.lower())
         mark = mark_of(stack, roster.name, agent.name)
         if user and user.login_name == mark:
             continue
-        # Asked for by name, a forge shows organizations too; it lists them apart from users.
-        if organizations is None and (user or len(roster.agents) > FEW):
+        # A forge lists organizations apart from users, and a hired crew needs none of it.
+        if organizations is None and (user or not by_name):
             organizations = {name.lower() for name in forge.organizations()}
         reason = user and refusal(user, mark=mark, adopt=agent.adopt)
         if agent.forge_user.lower() in (organizations or ()):

@@ -220,7 +220,7 @@ def _ask_forge(seen: Seen, roster: Roster, url: str, administrator: Administrato
     try:
         names = {agent.forge_user for agent in roster.agents.values()}
         names |= {str(said["forgejo:BotUser:id"]) for said in seen.recorded.values()}
-        seen.users = accounts(forge, {name.lower() for name in names})
+        seen.users, _ = accounts(forge, {name.lower() for name in names})
         seen.collaborators = forge.collaborators(roster.repo)
     except ForgeError as error:
         seen.unseen.append(f"forge {url}: {error}")

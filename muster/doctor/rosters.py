@@ -80,7 +80,8 @@ def _mend_image(roster: Roster, image: str) -> str:
 def _accounts(subject: Subject, roster: Roster) -> Iterator[Finding]:
     with suppress(NotAskedError):  # told where the administrator is asked for
         forge = subject.as_administrator()
-        existing = accounts(forge, [agent.forge_user for agent in roster.agents.values()])
+        names = [agent.forge_user for agent in roster.agents.values()]
+        existing, by_name = accounts(forge, names)
         stack = subject.stack.get()
-        for refused in preflight.refused_accounts(forge, roster, stack, existing):
+        for refused in preflight.refused_accounts(forge, roster, stack, existing, by_name=by_name):
             yield wrong(str(refused), mends.edit(roster.path, refused.line))

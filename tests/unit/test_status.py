@@ -267,12 +267,16 @@ def test_a_large_forge_is_asked_for_the_crews_accounts_only(tmp_path: Path) -> N
     def script(request: Request) -> Answer:
         if request.path.endswith("/collaborators"):
             return Answer(json=[])
-        return Answer(json={"id": 3, "login": "Dev-Qwen", "created": "2026-01-02T04:04:05+01:00"})
+        told = {"id": 3, "login": "Dev-Qwen", "created": "2026-01-02T04:04:05+01:00"}
+        if request.path == "/api/v1/admin/users":
+            return Answer(json=50 * [told], headers={"X-Total-Count": "4000"})
+        return Answer(json=told)
 
     with serving(script) as server:
         seen = Seen({"fired": {"forgejo:BotUser:id": "Fired"}})
         _ask_forge(seen, load(path), server.url, Administrator(pat="t"))
         assert sorted(path for _, path in server.asked()) == [
+            "/api/v1/admin/users",
             "/api/v1/repos/acme/demo/collaborators",
             "/api/v1/users/dev-qwen",
             "/api/v1/users/fired",
