@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import docker
 from forge_server import ForgeServer
 
 from bench.figures import Figure, machine, table
 from bench.measure import Bench
 from bench.work import WorkBench
+from muster.docker import engine
 from muster.forge import Forge
 
 SIZES = [1, 10, 50]
@@ -25,8 +25,7 @@ def main() -> None:
     parser.add_argument("--agents", nargs="*", type=int, default=SIZES, metavar="N")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     arguments = parser.parse_args()
-    client = docker.from_env()
-    with ForgeServer(client) as server:
+    with engine(None) as client, ForgeServer(client) as server:
         about = machine(client, Forge(server.url, None).version())
         crews = list(_measured(Bench(server, client), arguments.agents))
         work = list(_shown(WorkBench(server, client).figures()))

@@ -32,7 +32,11 @@ class Crew(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(opts, providers),
         )
         self._project = project
-        self._hooks = Hooks(project.docker_host, names.labels(project.stack, project.roster.name))
+        self._hooks = Hooks(
+            project.docker_host,
+            project.docker_engine,
+            names.labels(project.stack, project.roster.name),
+        )
         network = self._network()
         labels = self._compose_view()
         place = Place(

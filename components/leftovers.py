@@ -14,6 +14,7 @@ from muster.docker import (
     remove_leftover_container,
     remove_leftover_network,
 )
+from muster.docker_engine import DockerEngine
 from muster.docker_host import DockerHost
 from muster.names import PIDS_LABEL
 
@@ -34,7 +35,7 @@ class Hooks:
     a create. After it, the limit of processes is set, for which pulumi-docker 5.2 has no input.
     """
 
-    def __init__(self, host: DockerHost, labels: Mapping[str, str]) -> None:
+    def __init__(self, host: DockerHost, engine: DockerEngine, labels: Mapping[str, str]) -> None:
         """Register the hooks for an engine and for what carries these labels."""
         client = functools.cache(lambda: connect_to(host))
 
@@ -54,7 +55,7 @@ class Hooks:
         limited = pulumi.ResourceHook("limit-processes", limit)
         self.container = pulumi.ResourceHookBinding(before_create=[cleared])
         self.limited_container = pulumi.ResourceHookBinding(
-            before_create=[cleared], after_create=[limited]
+            before_create=[cleared], after_create=[limited] if engine.limits_pids else None
         )
         self.network = pulumi.ResourceHookBinding(
             before_create=[pulumi.ResourceHook("clear-leftover-network", clear_network)],

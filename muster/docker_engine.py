@@ -31,6 +31,8 @@ class DockerEngine:
         limits_swap: whether the kernel counts swap. If not, the engine reports -1 for any limit.
         limits_cpus: whether the kernel limits processor time. If not, the engine refuses or
             forgets a limit.
+        limits_pids: whether the kernel limits the number of processes. If not, the engine fails to
+            set a limit of a running container.
     """
 
     id: str
@@ -38,6 +40,7 @@ class DockerEngine:
     limits_memory: bool = True
     limits_swap: bool = True
     limits_cpus: bool = True
+    limits_pids: bool = True
 
 
 def describe(client: docker.DockerClient) -> DockerEngine:
@@ -49,6 +52,7 @@ def describe(client: docker.DockerClient) -> DockerEngine:
         limits_memory=bool(info.get("MemoryLimit", True)),
         limits_swap=bool(info.get("SwapLimit", True)),
         limits_cpus=bool(info.get("CpuCfsQuota", True)),
+        limits_pids=bool(info.get("PidsLimit", True)),
     )
 
 
@@ -78,15 +82,19 @@ def warnings(host: DockerHost, engine: DockerEngine, roster: Roster) -> Iterator
         )
     lost = [
         name
-        for name, works in (("memory", engine.limits_memory), ("cpus", engine.limits_cpus))
+        for name, works in (
+            ("memory", engine.limits_memory),
+            ("cpus", engine.limits_cpus),
+            ("pids", engine.limits_pids),
+        )
         if not works
     ]
     if lost:
         yield problem(
             roster,
             ("muster", lost[0]),
-            f"this Docker engine cannot limit {' and '.join(lost)}, so the agents run without that "
-            "limit: enable the control groups that docker info warns about",
+            f"this Docker engine cannot limit {', '.join(lost)}, so the agents run without: enable "
+            "the control groups that docker info warns about",
         )
     if engine.is_rootless:
         yield from _rootless(roster)

@@ -414,6 +414,13 @@ def test_a_limit_is_what_the_engine_reports_of_it(
     assert shown == limits
 
 
+def test_an_engine_that_cannot_limit_processes_is_not_asked_to(tmp_path: Path) -> None:
+    """A rootless engine without control groups answers 500, and the update would fail."""
+    engine = DockerEngine("the-engine", limits_pids=False)
+    declared = crew(tmp_path, QWEN, docker_engine=engine)
+    assert declared["Container dev-qwen"].options["hooks"] == ["clear-leftover-container"]
+
+
 def test_a_root_file_system_that_can_be_written_to_is_the_containers_alone(
     tmp_path: Path,
 ) -> None:

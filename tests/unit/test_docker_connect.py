@@ -16,11 +16,13 @@ sys.path.append(str(Path(__file__).parents[1] / "engine"))
 from docker_ways import demanding, make_certificates
 
 from components.docker_place import OtherEngineError, engine
-from muster import docker, docker_engine
+from muster import docker, docker_engine, preflight
 from muster.docker import DockerError
 from muster.docker_engine import DockerEngine
 from muster.docker_host import DockerHost
 from muster.docker_ssh import Ssh
+from muster.forge import Administrator
+from muster.preflight import PreflightError
 
 QWEN = '[agents.dev-qwen]\nbase_url = "http://host.docker.internal:8081"\nmodel = "qwen"\n'
 
@@ -185,10 +187,11 @@ def test_an_engine_says_what_it_can_limit() -> None:
         MemoryLimit=True,
         SwapLimit=False,
         CpuCfsQuota=True,
+        PidsLimit=False,
     )
     with serving(lacking) as server:
         assert described(DockerHost(tcp(server))) == DockerEngine(
-            "one", is_rootless=True, limits_swap=False
+            "one", is_rootless=True, limits_swap=False, limits_pids=False
         )
 
 
@@ -205,6 +208,22 @@ def test_podman_is_refused_by_name() -> None:
     ):
         docker_engine.refuse_other_engines(client)
     assert str(error.value).startswith("this is Podman 4.3.1, not Docker: Muster needs Docker")
+
+
+def test_the_preflight_refuses_podman_before_it_asks_for_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "PATIENCE", 0)
+    with serving(Engine(version=PODMAN)) as server, pytest.raises(PreflightError) as error:
+        preflight.inspect(
+            project(tmp_path, QWEN, f'docker_host = "{tcp(server)}"').roster,
+            "live",
+            forge_url="http://127.0.0.1:9",
+            administrator=Administrator("root", "Admin-Pass-1"),
+            anthropic_api_key=None,
+        )
+    assert error.value.problems[0].startswith("this is Podman 4.3.1")
+    assert {request.path.rpartition("/")[2] for request in server.requests} == {"_ping", "version"}
 
 
 def warned(
@@ -230,7 +249,7 @@ def test_a_rootless_engine_warns_of_addresses_that_do_not_lead_here(tmp_path: Pa
 
 def test_limits_that_an_engine_drops_are_named(tmp_path: Path) -> None:
     (told,) = warned(tmp_path, DockerEngine("one", limits_memory=False, limits_cpus=False))
-    assert "muster.memory: this Docker engine cannot limit memory and cpus" in told
+    assert "muster.memory: this Docker engine cannot limit memory, cpus, so the agents" in told
 
 
 def test_a_local_forge_on_another_machine_needs_a_forwarded_port(tmp_path: Path) -> None:
