@@ -22,6 +22,7 @@ from muster.docker_engine import DockerEngine
 from muster.docker_host import DockerHost
 from muster.docker_ssh import Ssh
 from muster.forge import Administrator
+from muster.keys import Keys
 from muster.preflight import PreflightError
 
 QWEN = '[agents.dev-qwen]\nbase_url = "http://host.docker.internal:8081"\nmodel = "qwen"\n'
@@ -220,7 +221,7 @@ def test_the_preflight_refuses_podman_before_it_asks_for_anything_else(
             "live",
             forge_url="http://127.0.0.1:9",
             administrator=Administrator("root", "Admin-Pass-1"),
-            anthropic_api_key=None,
+            keys=Keys(),
         )
     assert error.value.problems[0].startswith("this is Podman 4.3.1")
     assert {request.path.rpartition("/")[2] for request in server.requests} == {"_ping", "version"}
