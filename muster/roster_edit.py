@@ -142,12 +142,17 @@ def with_agent(text: str, agent: str, values: Fields) -> str:
 def with_fields(text: str, agent: str, values: Fields) -> str:
     """Return the roster with other values in an agent's section; None takes a field out.
 
+    A field that has its value already stays as it is written.
+
     Raises:
         RosterEditError: the agent is no section of its own.
     """
     before, section, after = _cut(text, agent)
-    expected = {**(fields(text, agent) or {}), **values}
+    now = fields(text, agent) or {}
+    expected = {**now, **values}
     for key, value in values.items():
+        if key in now and now[key] == value and type(now[key]) is type(value):
+            continue
         section = list(_with_field(section, key, value, line_end(text)))
     return _checked(
         text,

@@ -127,20 +127,47 @@ class Statement:
 def statements(text: str) -> Iterator[Statement]:
     """Cut a valid file into its statements; blank lines and comments are statements too."""
     table: Place = ()
-    first, gathered = 1, ""
-    for number, line in enumerate(lines(text), start=1):
-        gathered += line
-        try:
-            places = tuple(_places(tomllib.loads(gathered)))
-        except tomllib.TOMLDecodeError:
-            continue
+    for first, gathered in _cut(text):
+        places = tuple(_places(tomllib.loads(gathered)))
         opens = gathered.lstrip().startswith("[")
         if opens:
             table = places[-1]
         else:
             places = tuple(table + place for place in places)
         yield Statement(first, gathered, table, places, opens)
-        first, gathered = number + 1, ""
+
+
+def _cut(text: str) -> Iterator[tuple[int, str]]:
+    """Return the statements of a valid file, each with its first line.
+
+    Each character is read once: parsing after each line whether a value is complete would take
+    quadratic time for a long list.
+    """
+    first, gathered, depth, quotes = 1, [], 0, ""
+    for number, line in enumerate(lines(text), start=1):
+        gathered.append(line)
+        at = 0
+        while found := (_IN_TEXT[quotes] if quotes else _TOKEN).search(line, at):
+            at, token = found.end(), found[0]
+            if quotes:
+                quotes = "" if token.startswith(quotes) else quotes
+            elif token in _IN_TEXT:
+                quotes = token
+            else:
+                depth += (token in "[{") - (token in "]}")
+        if not depth and not quotes:
+            yield first, "".join(gathered)
+            first, gathered = number + 1, []
+
+
+_TOKEN = re.compile(
+    r'"""|\'\'\''  # a text of many lines begins
+    r'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\''  # a text in one line
+    r"|#.*"
+    r"|[\[\]{}]"
+)
+_IN_TEXT = {'"""': re.compile(r'\\.|"{3,5}'), "'''": re.compile("'{3,5}")}
+"""What matters in a text of many lines. Up to two quotes before the last three belong to it."""
 
 
 def line_end(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from muster import roster_edit
+from muster import roster_edit, toml_file
 from muster.roster_edit import RosterEditError
 
 ROSTER = """\
@@ -192,3 +192,67 @@ def test_an_edit_made_during_a_trial_stays(tmp_path: Path, way: str) -> None:
 def test_agents_that_are_a_list_are_refused(agents: str) -> None:
     with pytest.raises(RosterEditError, match="no sections"):
         roster_edit.with_agent(agents, "x", {"roles": ["dev"]})
+
+
+NASTY = '''\
+a = """
+[not.a.table] # text
+\\""" ' # text
+""""" # a quote before the end
+b = \'\'\'
+"""
+it\'s\'\'\'\'
+c = [ # list [
+  "]", \']\', """
+]""", { d = 1 }, # }
+]
+"quoted # [" = {e = "\\"[", \'f\' = [[1], []]} # end [
+
+[t."x.y]"] # "
+[[l]]
+g = ""
+h = """"""
+\'i\' = \'\'
+# "
+'''
+
+
+def test_texts_lists_and_comments_are_cut_where_they_end() -> None:
+    tomllib.loads(NASTY)
+    cut = [each.text for each in toml_file.statements(NASTY)]
+    assert "".join(cut) == NASTY
+    starts = [text.split()[0] for text in cut if text.strip()]
+    assert starts == ["a", "b", "c", '"quoted', '[t."x.y]"]', "[[l]]", "g", "h", "'i'", "#"]
+
+
+def test_an_edit_reads_a_long_roster_a_fixed_number_of_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = "".join(f'  "scripts/check {number}",  # one\n' for number in range(2000))
+    work = f"\n\n[muster.work]\ncheck = [\n{many}]\nsetup = ['''\n{many}''']\n"
+    others = "".join(f"\n[agents.a{number}]\nrotation = 1\n" for number in range(500))
+    roster = ROSTER + work + others
+    read = 0
+
+    def loads(text: str) -> dict[str, object]:
+        nonlocal read
+        read += len(text)
+        return original(text)
+
+    original = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", loads)
+    edited = roster_edit.with_fields(roster, "dev-qwen", {"model": "b-model", "rotation": 2})
+    assert changed_lines(roster, edited) == [
+        '-   model = "a-model"   # swapped in May',
+        '+   model = "b-model"   # swapped in May',
+        "+   rotation = 2",
+    ]
+    assert read < 6 * len(roster)
+
+
+def test_a_value_that_does_not_change_keeps_the_comments_in_it() -> None:
+    edited = roster_edit.with_fields(ROSTER, "dev-qwen", {"roles": ["dev"], "model": "b-model"})
+    assert changed_lines(ROSTER, edited) == [
+        '-   model = "a-model"   # swapped in May',
+        '+   model = "b-model"   # swapped in May',
+    ]
