@@ -25,6 +25,15 @@ _BARE = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 # read back the same.
 _NOT_IN_SINGLE_QUOTES = re.compile(r"['\x00-\x1f\x7f]|\\\\|\\$|\$\{")
 _NOT_IN_DOUBLE_QUOTES = re.compile(r'["$`\\\x00-\x1f\x7f]')
+# A binding as python-dotenv reads it: without quotes, a # needs a space before it.
+_COMMENT = re.compile(
+    r"""\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=\#\s]+)[^\S\r\n]*=[^\S\r\n]*
+    (?:
+        (?:'(?:\\'|[^'])*'|"(?:\\"|[^"])*")(?P<after>[^\S\r\n]*\#[^\r\n]*)?
+        |(?!['"])[^\r\n]*?(?P<behind>[^\S\r\n]+\#[^\r\n]*)
+    )""",
+    re.VERBOSE,
+)
 
 _Edit = Callable[[list[Binding]], Iterator[str]]
 
@@ -90,7 +99,7 @@ def _with(bindings: list[Binding], lines: Mapping[str, str]) -> Iterator[str]:
         if binding.key is None or binding.key not in lines:
             yield binding.original.string
         elif last[binding.key] == index:
-            yield _lead(binding) + lines[binding.key] + newline
+            yield _lead(binding) + lines[binding.key] + _comment(binding) + newline
         else:
             yield _blank_lines(binding)
     new = [key for key in lines if key not in last]
@@ -113,6 +122,17 @@ def _lead(binding: Binding) -> str:
     """Return what stands before the key: blank lines, indentation, `export`."""
     match = re.match(r"\s*(export[^\S\r\n]+)?", binding.original.string)
     return match[0] if match else ""
+
+
+def _comment(binding: Binding) -> str:
+    """Return the comment behind the value, with the spaces before it.
+
+    Without a space before the #, which only quoted values allow, it would become part of the new
+    value.
+    """
+    match = _COMMENT.match(binding.original.string)
+    comment = (match["after"] or match["behind"]) if match else None
+    return "" if not comment else comment if comment[0].isspace() else f" {comment}"
 
 
 def _blank_lines(binding: Binding) -> str:
