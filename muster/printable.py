@@ -19,7 +19,7 @@ _ESCAPE = re.compile(
 
 # C0 (without tab and line feed), DEL, C1, line separators, marks that reorder text on the screen
 # (Unicode UAX #9), and halves of surrogate pairs, which cannot be encoded.
-_CONTROL = re.compile(
+CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
@@ -33,7 +33,7 @@ def printable(text: str) -> str:
     Tabs and line feeds stay; a carriage return becomes a line feed.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _masked(_CONTROL.sub("", _ESCAPE.sub("", lines)))
+    return _masked(CONTROL.sub("", _ESCAPE.sub("", lines)))
 
 
 def one_line(text: str) -> str:
@@ -53,7 +53,7 @@ def printable_json(line: str) -> str:
             return json.dumps(masked)
     except (ValueError, RecursionError):
         return printable(line)
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON

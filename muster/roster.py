@@ -9,6 +9,7 @@ complete and check a roster that begins with
 `muster.schema` makes that schema.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,6 +30,7 @@ from muster.fields import (
     RepositoryPath,
 )
 from muster.names import user_upper
+from muster.printable import CONTROL, one_line
 from muster.problems import Problem, RosterError
 from muster.toml_file import Place
 from muster.work_settings import Budgets, Endpoint, Work
@@ -314,7 +316,10 @@ def load(path: Path) -> Roster:
     except toml_file.TomlFileError as error:
         raise RosterError([Problem(path, error.line, None, None, str(error))]) from None
     roster, findings = _validated(path, file.data)
+    unprintable = dict(_control_characters(file.data))
+    findings = [each for each in findings if each[0] not in unprintable]
     findings += [
+        *unprintable.items(),
         *_missing_forge(file.data),
         *_wrong_sections(file.data),
         *_twins(file.data),
@@ -336,9 +341,8 @@ def problem(roster: Roster, place: Place, message: str) -> Problem:
 def _problem(path: Path, line: int | None, place: Place, message: str) -> Problem:
     agent = place[1] if place[0] == "agents" and len(place) > 1 else None
     key = place if agent is None else place[2:]
-    field = rules.without_secrets(problems.dotted(key))
-    agent = rules.without_secrets(agent) if agent is not None else None
-    return Problem(path, line, agent, field or None, rules.without_secrets(message))
+    field = one_line(problems.dotted(key))
+    return Problem(path, line, agent and one_line(agent), field or None, one_line(message))
 
 
 def _validated(path: Path, data: Mapping[str, Any]) -> tuple[Roster | None, list[_Finding]]:
@@ -411,6 +415,33 @@ def _sections(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, section in agents.items() if isinstance(agents, dict) else ():
         if name != SCHEDULE and isinstance(section, dict):
             yield name, section
+
+
+def _control_characters(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Find control characters, which would reach terminals, headers, files and shells.
+
+    Commands may have several lines.
+    """
+    for key in Roster.model_fields.keys() & data.keys():
+        for place, text in _texts((key,), data[key]):
+            is_command = place in {("muster", "work", "setup"), ("muster", "work", "check")}
+            found = CONTROL.search(text) or (not is_command and re.search(r"[\t\n]", text))
+            if found:
+                kind = f"U+{ord(found[0]):04X}"
+                yield place, f"there is a control character ({kind}) in this text; remove it"
+
+
+def _texts(place: Place, value: object) -> Iterator[tuple[Place, str]]:
+    """Return the texts in a value, keys included, and the keys that lead to each."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield (*place, key), key
+            yield from _texts((*place, key), child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _texts(place, child)
 
 
 def _missing_forge(data: Mapping[str, Any]) -> Iterator[_Finding]:

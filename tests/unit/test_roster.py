@@ -1004,6 +1004,7 @@ def test_everything_that_is_wrong_is_told_at_once_in_the_files_order(wrong: Wron
         ["demo.toml:1", "repo"],
         ["demo.toml:2", "muster.pids"],
         ["demo.toml:3", 'agent "a", roles'],
+        ["demo.toml:8", 'agent "b", formula'],
         ["demo.toml:12", 'agent "b", compact_pct'],
         ["demo.toml:14", 'agent "c", deeper'],
         ["demo.toml:17", 'agent "d", forge_user'],
@@ -1011,7 +1012,7 @@ def test_everything_that_is_wrong_is_told_at_once_in_the_files_order(wrong: Wron
 
 
 def test_what_only_looks_like_the_end_of_a_line_is_not_counted(wrong: Wrong) -> None:
-    (line,) = wrong(agent('formula = "a\u2028b"\ncompact_pct = 0'))
+    (line,) = wrong(f'{HEAD}note = "a\u2028b"\n[agents.dev-qwen]\ncompact_pct = 0')
     assert line.startswith("demo.toml:6:")
 
 
@@ -1120,3 +1121,34 @@ def test_the_schema_gives_agents_no_default_of_what_they_take_from_muster() -> N
 def test_the_schema_takes_names_of_agents_but_not_the_factorys_schedule() -> None:
     (pattern,) = schema.json_schema()["properties"]["agents"]["patternProperties"]
     assert pattern == rules.NAME_PATTERN.replace("^", "^(?!schedule$)", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "kind"),
+    [
+        (agent(r'model = "a\u001b[2Jb"'), 'demo.toml:5: agent "dev-qwen", model', "U+001B"),
+        (agent(r'api_key = "sk\tx"'), 'demo.toml:5: agent "dev-qwen", api_key', "U+0009"),
+        (agent(r'roles = ["dev\n"]'), 'demo.toml:5: agent "dev-qwen", roles', "U+000A"),
+        (
+            agent(r'base_url = "http://x\u0000"'),
+            'demo.toml:5: agent "dev-qwen", base_url',
+            "U+0000",
+        ),
+        (agent("", r'"dev\u202eqwen"'), 'demo.toml:4: agent "devqwen"', "U+202E"),
+        (HEAD.replace("acme/demo", r"acme/demo\u007f"), "demo.toml:2: repo", "U+007F"),
+        (muster(r'env_file = ".env\r"'), "demo.toml:5: muster.env_file", "U+000D"),
+        (muster(r'work.label = "back\u0085log"'), "demo.toml:5: muster.work.label", "U+0085"),
+        (muster(r'work.check = ["a\u001bb"]'), "demo.toml:5: muster.work.check", "U+001B"),
+    ],
+)
+def test_control_characters_are_refused_everywhere(
+    text: str, place: str, kind: str, wrong: Wrong
+) -> None:
+    said = f"there is a control character ({kind}) in this text; remove it"
+    assert f"{place}: {said}" in wrong(text)
+    assert all(line.isprintable() for line in wrong(text))
+
+
+def test_commands_may_have_several_lines_and_the_factorys_texts_are_its_own(read: Load) -> None:
+    work = muster('work.check = ["""\n\tmake test\n\tmake lint\n"""]\n[ci]\nnote = """a\nb"""')
+    assert read(work).muster.work.check == ("\tmake test\n\tmake lint\n",)
