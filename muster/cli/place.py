@@ -16,6 +16,14 @@ from toolchain.paths import BIN, ROOT
 PROJECT_FILE = "Pulumi.yaml"
 STACKS = "stacks"
 
+FROM_ENV_FILE = (
+    ("FORGE_ADMIN_USER", "FORGE_ADMIN_PASS"),
+    ("FORGE_ADMIN_PAT",),
+    ("ANTHROPIC_API_KEY",),
+    ("REQUESTS_CA_BUNDLE",),
+)
+"""The variables that a `.env` file may set. Those in one group come from the same place."""
+
 
 class PlaceError(MusterError):
     """`muster` was started where it cannot work; the text says from where it can."""
@@ -51,8 +59,8 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
 def activate(environment: MutableMapping[str, str], project: Path, admin_token: str | None) -> None:
     """Set what Pulumi and its plugins need: paths, and the forge administrator's credentials.
 
-    The credentials are `admin_token`, else the environment's, else those of a `.env` file in the
-    project's folder.
+    What the environment does not set comes from a `.env` file in the project's folder. A token
+    given as `admin_token` replaces the administrator's credentials of both.
 
     Raises:
         EnvFileError: the `.env` file cannot be read.
@@ -62,9 +70,11 @@ def activate(environment: MutableMapping[str, str], project: Path, admin_token: 
         for name in CONFIGURATION:
             environment.pop(name, None)
         environment["FORGE_ADMIN_PAT"] = admin_token
-    elif not any(environment.get(name) for name in CONFIGURATION):
-        written = dotenv.read(project / ".env")
-        environment.update({name: written[name] for name in CONFIGURATION if written.get(name)})
+    written = dotenv.read(project / ".env")
+    for names in FROM_ENV_FILE:
+        given = admin_token is not None and names[0] in CONFIGURATION
+        if not given and not any(environment.get(name) for name in names):
+            environment.update({name: written[name] for name in names if written.get(name)})
 
 
 def roster_path(project: Path, stack: str) -> Path:
