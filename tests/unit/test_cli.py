@@ -1,6 +1,7 @@
 """The command line's own words: ages, changes, locks, the start of the command."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 import typer
 from pulumi.automation.events import EngineEvent
+from typer.testing import CliRunner
 
 from muster.cli import place
 from muster.cli.changes import Changes
 from muster.cli.durations import duration, moment
+from muster.cli.main import app
 from toolchain.paths import BIN, PASSPHRASE, ROOT
 
 STACK = "urn:pulumi:live::muster::"
@@ -124,22 +127,41 @@ def test_pulumi_and_its_plugins_reach_each_other_without_a_proxy() -> None:
 
 
 def test_a_token_on_the_command_line_wins_over_all_other_credentials(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("FORGE_ADMIN_USER=a\nFORGE_ADMIN_PASS=b\n")
+    (tmp_path / ".env").write_text(
+        "FORGE_ADMIN_USER=a\nFORGE_ADMIN_PASS=b\nFORGE_ADMIN_PAT=e\nANTHROPIC_API_KEY=f\n"
+    )
     environment = {"FORGE_ADMIN_USER": "c", "FORGE_ADMIN_PASS": "d"}
     place.activate(environment, tmp_path, "a-token")
     told = {name: environment[name] for name in environment if name.startswith("FORGE_")}
     assert told == {"FORGE_ADMIN_PAT": "a-token"}
+    assert environment["ANTHROPIC_API_KEY"] == "f"
 
 
-def test_the_env_file_is_asked_only_where_the_environment_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("FORGE_ADMIN_USER=a\nFORGE_ADMIN_PASS=b\nOTHER=c\n")
-    silent: dict[str, str] = {}
-    place.activate(silent, tmp_path, None)
-    assert (silent["FORGE_ADMIN_USER"], silent["FORGE_ADMIN_PASS"]) == ("a", "b")
-    assert "OTHER" not in silent
-    spoken = {"FORGE_ADMIN_PAT": "mine"}
-    place.activate(spoken, tmp_path, None)
-    assert "FORGE_ADMIN_USER" not in spoken
+def test_the_env_file_sets_every_documented_variable_that_the_environment_does_not(
+    tmp_path: Path,
+) -> None:
+    names = ["FORGE_ADMIN_USER", "FORGE_ADMIN_PASS", "FORGE_ADMIN_PAT", "ANTHROPIC_API_KEY"]
+    names.append("REQUESTS_CA_BUNDLE")
+    (tmp_path / ".env").write_text("OTHER=c\n" + "".join(f"{name}=file\n" for name in names))
+    page = (ROOT / "docs" / "operate.md").read_text()
+    table = page[page.index("## Settings outside the roster") : page.index("## State for a team")]
+    assert set(re.findall(r"`([A-Z_]+)`", table)) == set(names)
+
+    empty: dict[str, str] = {}
+    place.activate(empty, tmp_path, None)
+    assert {name: empty[name] for name in names} == dict.fromkeys(names, "file")
+    assert "OTHER" not in empty
+    token = {"FORGE_ADMIN_PAT": "mine"}
+    place.activate(token, tmp_path, None)
+    assert token["FORGE_ADMIN_PAT"] == "mine"
+    assert token["FORGE_ADMIN_PASS"] == "file"
+
+
+def test_user_and_password_come_from_the_same_place(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("FORGE_ADMIN_USER=a\nFORGE_ADMIN_PASS=b\n")
+    environment = {"FORGE_ADMIN_USER": "ann"}
+    place.activate(environment, tmp_path, None)
+    assert "FORGE_ADMIN_PASS" not in environment
 
 
 def test_the_help_loads_neither_pulumi_nor_docker() -> None:
@@ -148,3 +170,9 @@ def test_the_help_loads_neither_pulumi_nor_docker() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert loaded.isdisjoint({"pulumi", "docker", "pydantic", "requests", "grpc"})
+
+
+def test_the_factorys_own_section_is_not_an_agents_name() -> None:
+    result = CliRunner().invoke(app, ["hire", "schedule", "dev"])
+    assert result.exit_code == 2
+    assert "[agents.schedule] belongs to the disinto factory" in " ".join(result.output.split())

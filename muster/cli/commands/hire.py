@@ -56,7 +56,13 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
     """
     from muster import roster_edit
     from muster.cli.session import RosterChange, Session
+    from muster.roster import SCHEDULE
 
+    if name == SCHEDULE:
+        raise typer.BadParameter(
+            f"[agents.{SCHEDULE}] belongs to the disinto factory and is not an agent; "
+            f'choose another name, e.g. "{SCHEDULE}r"'
+        )
     if (local_model is None) != (model is None):
         raise typer.BadParameter("--local-model and --model go together")
     given: dict[str, Any] = {
