@@ -2,25 +2,25 @@
 
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pexpect
 import requests
+from patience import COMMAND, until
 
 
 def api_status(url: str, token: str, path: str = "/user") -> int:
     """Return the status with which the forge answers a token."""
     return requests.get(
-        f"{url}/api/v1{path}", headers={"Authorization": f"token {token}"}, timeout=30
+        f"{url}/api/v1{path}", headers={"Authorization": f"token {token}"}, timeout=COMMAND
     ).status_code
 
 
 def password_status(url: str, user: str, password: str) -> int:
     """Return the status with which the forge answers a password."""
-    return requests.get(f"{url}/api/v1/user", auth=(user, password), timeout=30).status_code
+    return requests.get(f"{url}/api/v1/user", auth=(user, password), timeout=COMMAND).status_code
 
 
 def git_works(url: str, repo: str, user: str, secret: str, folder: Path) -> bool:
@@ -42,7 +42,7 @@ def git_works(url: str, repo: str, user: str, secret: str, folder: Path) -> bool
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=COMMAND,
     )
     return done.returncode == 0 and "refs/heads" in done.stdout
 
@@ -84,13 +84,9 @@ def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for a condition.
 
     Raises:
-        TimeoutError: it did not hold within so many seconds.
+        TimeoutError: it did not hold within so many seconds of an idle machine.
     """
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            raise TimeoutError(f"after {seconds} s: {holds}")
-        time.sleep(0.1)
+    until(holds, repr(holds), seconds)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from patience import COMMAND
 from runtime.session import SWITCHES, Order, arguments
 
 from toolchain.paths import BUILD
@@ -48,7 +49,7 @@ def run(prompt: str, url: str, folder: Path) -> Run:
         session=str(uuid.uuid4()),
         resume=False,
         turns=5,
-        seconds=30,
+        seconds=int(COMMAND),
         variables={},
     )
     environment = {

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,10 +19,12 @@ from urllib.parse import quote
 
 import docker
 import docker.errors
+import patience
 import requests
 from docker.models.containers import Container
 from endpoint import ScriptedEndpoint
 from forge_server import ForgeServer
+from patience import COMMAND
 from runtime.claim import Claim, Claims
 from runtime.git import Mirror
 from script import Script
@@ -44,14 +45,12 @@ PATIENCE = 60.0
 
 
 def until(answer: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
-    """Return the first answer that is not None, False or empty."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = answer()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+    """Return the first answer that is not None, False or empty.
+
+    Raises:
+        TimeoutError: there was none within so many seconds of an idle machine.
+    """
+    return patience.until(answer, what, seconds)
 
 
 def work(**changes: object) -> dict[str, object]:
@@ -293,7 +292,7 @@ class Crew:
         assert isinstance(basic, Basic)
         url = f"{self.server.url}/api/v1/repos/{self.repo}{path}"
         person = (basic.user, basic.password)
-        requests.request(method, url, json=content, auth=person, timeout=30).raise_for_status()
+        requests.request(method, url, json=content, auth=person, timeout=COMMAND).raise_for_status()
 
     def restart_endpoint(self) -> None:
         """Start the endpoint again, after a stop, at the same address."""

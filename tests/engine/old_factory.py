@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from patience import COMMAND
+
 from muster import compose
 from muster.credentials import new_password
 from muster.forge import Basic, Forge
@@ -193,7 +195,7 @@ class OldFactory:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=COMMAND,
         ).stdout
 
     def containers(self) -> dict[str, Container]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 from crew import Crew, Worker, until
+from patience import COMMAND
 
 from muster.credentials import TOKEN_SCOPES, new_password
 from muster.forge import Basic, Pull, Token, WorkForge
@@ -56,7 +57,7 @@ def call(
         f"{crew.server.url}/api/v1/{path}",
         json=content,
         headers={"Authorization": auth.header},
-        timeout=30,
+        timeout=COMMAND,
     )
     assert answer.ok, answer.text
     return answer.json() if answer.content else None

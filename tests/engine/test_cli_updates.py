@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from asking import ended, wait_until
+from patience import COMMAND
 from workplace import Workplace
 
 
@@ -147,7 +148,7 @@ def test_a_plugin_without_an_engine_is_ended_before_the_next_update(workplace: W
             printed = workplace.muster("up", "--yes", "--no-refresh")
 
             assert f"process {left.pid}) at work: ended" in printed
-            assert left.wait(timeout=10) == -signal.SIGTERM
+            assert left.wait(timeout=COMMAND) == -signal.SIGTERM
             assert another_projects.poll() is None
         finally:
             left.kill()

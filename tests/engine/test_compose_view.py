@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from crew import work
+from patience import COMMAND
 
 from muster import compose
 from muster.compose import Mount, Service
@@ -132,7 +133,7 @@ def run_compose(file: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=COMMAND,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -11,6 +11,7 @@ from typing import Any
 
 import docker
 import pytest
+from patience import COMMAND
 from workplace import ROOT
 
 from muster.forge import Basic, WorkForge
@@ -49,7 +50,7 @@ class Demo:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=COMMAND,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import requests
 from asking import api_status, git_works, password_status
+from patience import COMMAND
 from workplace import Workplace
 
 
@@ -13,7 +14,7 @@ def _open_issue_and_pull_request(place: Workplace, token: str) -> tuple[int, int
     headers = {"Authorization": f"token {token}"}
 
     def post(path: str, body: dict[str, object]) -> int:
-        answer = requests.post(f"{api}{path}", json=body, headers=headers, timeout=30)
+        answer = requests.post(f"{api}{path}", json=body, headers=headers, timeout=COMMAND)
         answer.raise_for_status()
         return int(answer.json().get("number", 0))
 

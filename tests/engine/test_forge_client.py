@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from asking import git_works
+from patience import COMMAND
 from strict_forge import StrictForge
 
 from muster.forge import (
@@ -384,7 +385,7 @@ def test_git_pushes_through_the_proxy(
             cwd=tmp_path,
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=COMMAND,
         )
 
     with StrictForge(forge_url) as strict:

@@ -2,7 +2,6 @@
 
 import secrets
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 from forge_server import ForgeServer
+from patience import COMMAND, until
 from strict_forge import StrictForge
 
 from muster.credentials import TOKEN_SCOPES
@@ -38,25 +38,23 @@ def delete(forge: Forge, path: str) -> None:
 
 def eventually(call: Callable[[], T], expected: T) -> None:
     """Wait until a call returns this: the forge indexes labels and checks merges in between."""
-    deadline = time.monotonic() + 10
-    while (found := call()) != expected:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
+    until(lambda: call() == expected, f"{expected} is the answer", 10)
 
 
 def merge(work: WorkForge, pull: Pull, before: Callable[[], None] = lambda: None) -> None:
     """Merge as an agent does: again and again while the forge still checks for conflicts."""
-    deadline = time.monotonic() + 10
-    while True:
+
+    def merged() -> bool:
         before()
         try:
             work.merge(pull.number, "squash", pull.head_sha)
         except ForgeError as error:
-            if "try again" not in str(error) or time.monotonic() > deadline:
+            if "try again" not in str(error):
                 raise
-            time.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    until(merged, f"#{pull.number} is merged", 10)
 
 
 @dataclass
@@ -78,7 +76,7 @@ class Desk:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=COMMAND,
         )
         return done.stdout.strip()
 

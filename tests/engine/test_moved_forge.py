@@ -5,6 +5,7 @@ import subprocess
 from typing import Any
 
 from asking import api_status
+from patience import COMMAND
 from strict_forge import StrictForge
 from workplace import ROOT, Workplace
 
@@ -76,7 +77,7 @@ def test_a_crew_does_not_move_to_another_forge_and_begins_anew_where_the_old_one
     page = (ROOT / "docs" / "troubleshoot.md").read_text()
     (forget,) = re.findall(r"^ *(pulumi stack export .*)$", page, re.MULTILINE)
     subprocess.run(
-        ["sh", "-c", forget], cwd=place.folder, env=place.environment, check=True, timeout=120
+        ["sh", "-c", forget], cwd=place.folder, env=place.environment, check=True, timeout=COMMAND
     )
     place.up()
     assert api_status(place.server.url, place.token("dev-qwen")) == 200

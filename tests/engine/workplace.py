@@ -15,6 +15,7 @@ from typing import Any, Self
 import docker
 import pexpect
 from forge_server import ForgeServer
+from patience import COMMAND
 
 from muster.accounts import mark_of
 from muster.forge import Forge
@@ -44,7 +45,7 @@ class Workplace:
         self.folder, self.server, self.client, self.name = folder, server, client, name
         self.forge_url = server.url
         self.began = int(time.time())
-        self.patience = 300
+        self.patience = COMMAND
         self.repo = f"keeper/{name}"
         self.forge = Forge(server.url, server.administrator.basic)
         self.environment = {
