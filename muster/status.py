@@ -232,7 +232,7 @@ def _sandbox(container: Container | None) -> str | None:
     for variable in variables:
         name, _, value = variable.partition("=")
         if name == WORK_VARIABLE:
-            with suppress(ValueError, TypeError, KeyError):
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
                 return str(json.loads(value)["sandbox"])
     return None
 
@@ -270,7 +270,7 @@ def _status(
 def _health(container: Container | None) -> str | None:
     if container is None or container.status != "running":
         return None
-    return str(container.attrs["State"].get("Health", {}).get("Status", "unchecked"))
+    return str((container.attrs["State"].get("Health") or {}).get("Status", "unchecked"))
 
 
 def _roster_drift(agent: Agent | None, said: Mapping[str, Any]) -> Iterator[str]:

@@ -148,13 +148,13 @@ def _cut(text: str) -> Iterator[tuple[int, str]]:
         gathered.append(line)
         at = 0
         while found := (_IN_TEXT[quotes] if quotes else _TOKEN).search(line, at):
-            at, token = found.end(), found[0]
+            at, sign = found.end(), found[0]
             if quotes:
-                quotes = "" if token.startswith(quotes) else quotes
-            elif token in _IN_TEXT:
-                quotes = token
+                quotes = "" if sign.startswith(quotes) else quotes
+            elif sign in _IN_TEXT:
+                quotes = sign
             else:
-                depth += (token in "[{") - (token in "]}")
+                depth += (sign in "[{") - (sign in "]}")
         if not depth and not quotes:
             yield first, "".join(gathered)
             first, gathered = number + 1, []
