@@ -76,7 +76,7 @@ class Worker:
         """Start a new container with this agent's volumes, in place of an earlier one."""
         crew = self._crew
         with suppress(docker.errors.NotFound):
-            self.container.remove(force=True)
+            self.container.remove(force=True, v=True)
         volumes = {
             f"{self.container_name}-data": "/home/agent/data",
             f"{self.container_name}-repos": "/home/agent/repos",
@@ -204,7 +204,7 @@ class Crew:
         trace: TracebackType | None,
     ) -> None:
         for container in self.client.containers.list(all=True, filters={"name": self.name}):
-            container.remove(force=True)
+            container.remove(force=True, v=True)
         for volume in self.client.volumes.list(filters={"name": self.name}):
             volume.remove()
         for user in list(self.admin.users()):

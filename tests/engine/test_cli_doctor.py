@@ -300,7 +300,7 @@ def test_an_agent_that_lost_its_access_gets_it_back_by_an_update(
 def _make_unhealthy(place: Workplace, agent: str) -> None:
     """Put another container in the place of an agent's, which soon says that it is not well."""
     made = place.container(agent)
-    made.remove(force=True)
+    made.remove(force=True, v=True)
     other = place.client.containers.run(
         made.image,
         name=made.name,

@@ -35,7 +35,7 @@ def _no_container(place: Workplace) -> Iterator[None]:
     """Leave no container behind."""
     yield
     for container in place.client.containers.list(all=True, filters=place._mine):  # noqa: SLF001
-        container.remove(force=True)
+        container.remove(force=True, v=True)
 
 
 def test_a_log_is_for_people_and_with_json_as_it_is(place: Workplace) -> None:
@@ -85,7 +85,7 @@ def test_the_last_session_is_told_from_a_container_that_runs_or_has_ended(place:
         container.stop(timeout=1)
         assert place.muster("logs", "dev-qwen", "--session") == running
     finally:
-        container.remove(force=True)
+        container.remove(force=True, v=True)
         place.client.volumes.get(f"{place.name}-d").remove()
     assert running.splitlines()[:5:2] == [
         "Claude Code 2.1.331, model scripted",

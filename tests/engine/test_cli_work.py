@@ -40,7 +40,7 @@ def _no_container(place: Workplace) -> Iterator[None]:
     """Leave no container behind."""
     yield
     for container in place.client.containers.list(all=True, filters=place._mine):  # noqa: SLF001
-        container.remove(force=True)
+        container.remove(force=True, v=True)
 
 
 def agent(place: Workplace, *decisions: str) -> Container:

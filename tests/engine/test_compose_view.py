@@ -104,7 +104,7 @@ class View:
         """Remove by name whatever was made, however far it came."""
         label = f"muster.project={self.project}"
         for container in self.client.containers.list(all=True, filters={"label": label}):
-            container.remove(force=True)
+            container.remove(force=True, v=True)
         for service in self.services:
             for mount in service.mounts:
                 for volume in self.client.volumes.list(filters={"name": mount.volume}):

@@ -88,7 +88,7 @@ def demo(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[Demo]:
     made = Demo(tmp_path, docker_client)
     yield made
     for container in made.containers():
-        container.remove(force=True)
+        container.remove(force=True, v=True)
     for left in made.volumes_and_networks():
         left.remove()
 

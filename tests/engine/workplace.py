@@ -77,7 +77,7 @@ class Workplace:
     ) -> None:
         """Remove by name whatever the test made, however far it came."""
         for container in self.client.containers.list(all=True, filters=self._mine):
-            container.remove(force=True)
+            container.remove(force=True, v=True)
         for volume in self.client.volumes.list(filters=self._mine):
             volume.remove()
         for network in self.client.networks.list(filters=self._mine):

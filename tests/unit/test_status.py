@@ -5,14 +5,17 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 from scripted_server import Answer, Request, serving
 
+from muster import status
 from muster.agent_log import Endpoint, Line, Result, Task, Usage
 from muster.cli.status_table import state_words, table
+from muster.container import WORK_VARIABLE
 from muster.forge import Administrator
 from muster.roster import load
 from muster.status import AgentStatus, Seen, _ask_forge
@@ -283,3 +286,14 @@ def test_a_large_forge_is_asked_for_the_crews_accounts_only(tmp_path: Path) -> N
         ]
     assert seen.users is not None
     assert seen.unseen == []
+
+
+@pytest.mark.parametrize("variable", ["[" * 100_000, "5", "[]", '{"sandbox": ', "{}"])
+def test_a_container_of_another_image_or_engine_has_a_row_too(variable: str) -> None:
+    attributes = {
+        "State": {"Health": None},
+        "Config": {"Env": [f"{WORK_VARIABLE}={variable}", "NO_VALUE"]},
+    }
+    container: Any = SimpleNamespace(status="running", attrs=attributes)
+    assert status._health(container) == "unchecked"  # noqa: SLF001
+    assert status._sandbox(container) is None  # noqa: SLF001
