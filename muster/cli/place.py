@@ -21,6 +21,7 @@ FROM_ENV_FILE = (
     ("FORGE_ADMIN_PAT",),
     ("ANTHROPIC_API_KEY",),
     ("REQUESTS_CA_BUNDLE",),
+    ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
 """The variables that a `.env` file may set. Those in one group come from the same place."""
 
@@ -65,7 +66,6 @@ def activate(environment: MutableMapping[str, str], project: Path, admin_token: 
     Raises:
         EnvFileError: the `.env` file cannot be read.
     """
-    environment.update(variables(environment))
     if admin_token is not None:
         for name in CONFIGURATION:
             environment.pop(name, None)
@@ -75,6 +75,7 @@ def activate(environment: MutableMapping[str, str], project: Path, admin_token: 
         given = admin_token is not None and names[0] in CONFIGURATION
         if not given and not any(environment.get(name) for name in names):
             environment.update({name: written[name] for name in names if written.get(name)})
+    environment.update(variables(environment))
 
 
 def roster_path(project: Path, stack: str) -> Path:

@@ -141,7 +141,7 @@ def test_the_env_file_sets_every_documented_variable_that_the_environment_does_n
     tmp_path: Path,
 ) -> None:
     names = ["FORGE_ADMIN_USER", "FORGE_ADMIN_PASS", "FORGE_ADMIN_PAT", "ANTHROPIC_API_KEY"]
-    names.append("REQUESTS_CA_BUNDLE")
+    names += ["REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
     (tmp_path / ".env").write_text("OTHER=c\n" + "".join(f"{name}=file\n" for name in names))
     page = (ROOT / "docs" / "operate.md").read_text()
     table = page[page.index("## Settings outside the roster") : page.index("## State for a team")]
@@ -149,6 +149,8 @@ def test_the_env_file_sets_every_documented_variable_that_the_environment_does_n
 
     empty: dict[str, str] = {}
     place.activate(empty, tmp_path, None)
+    assert empty.pop("NO_PROXY").startswith("file,")  # what is never behind a proxy follows
+    names.remove("NO_PROXY")
     assert {name: empty[name] for name in names} == dict.fromkeys(names, "file")
     assert "OTHER" not in empty
     token = {"FORGE_ADMIN_PAT": "mine"}
