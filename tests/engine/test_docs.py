@@ -17,6 +17,7 @@ from muster.forge import Issue, Pull, WorkForge
 
 DOCS = ROOT / "docs"
 PROMPT = "READY-FOR-THE-NEXT> "
+KEY = "made-up-key-0123456789"
 
 
 def commands(*pages: str) -> list[str]:
@@ -32,10 +33,10 @@ def answered(shell: "pexpect.spawn[str]", command: str) -> str:
     began = time.monotonic()
     shell.sendline(command)
     while True:
-        asked = shell.expect([PROMPT, r"\[y/N\]: ", r"Type (\S+) to purge it: "])
+        asked = shell.expect([PROMPT, r"\[y/N\]: ", r"Type (\S+) to purge it: ", "Key .*: "])
         if asked == 0:
             break
-        shell.sendline("y" if asked == 1 else str(shell.after).split()[1])
+        shell.sendline({1: "y", 3: KEY}.get(asked) or str(shell.after).split()[1])
     printed = str(shell.before)
     print(f"{time.monotonic() - began:6.1f} s  {command}")  # noqa: T201 - shown if a test fails
     shell.sendline("test $? = 0 && echo it worked")
@@ -112,6 +113,8 @@ def test_a_crew_works_from_its_hire_to_its_end_as_the_pages_say(workplace: Workp
     workplace.find_forge_from_inside()
     with endpoint(workplace) as model:
         words["http://host.docker.internal:8081"] = model.base_url
+        words["https://llm.example.org"] = model.base_url
+        (workplace.folder / "key.txt").write_text(f"{KEY}\n")
         failed += ran(workplace, hire, words)
         wait_until(lambda: repository.pull_for(first) is not None, 120)
         token = workplace.forge.mint_token("dev-qwen", "by hand", TOKEN_SCOPES)
