@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import docker
 from docker.types import LogConfig, Mount
 
-from muster import accounts, compose, container
+from muster import accounts, compose, container, runtimes
 from muster.compose import Service
 from muster.credentials import TOKEN_SCOPES, new_password, new_token_name
 from muster.docker import EMPTY_IMAGE
@@ -198,6 +198,6 @@ def _archive(files: dict[str, str]) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(text)
             info.mode = 0o400
-            info.uid = info.gid = container.AGENT_UID
+            info.uid = info.gid = runtimes.AGENT_UID
             archive.addfile(info, io.BytesIO(text.encode()))
     return packed.getvalue()

@@ -16,7 +16,7 @@ from components.labels import label_args
 from components.leftovers import Hooks
 from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
-from muster import accounts, container, keys, names, roster
+from muster import accounts, container, keys, names, roster, runtimes
 from muster.compose import Mount
 from muster.project import Given, Project
 
@@ -79,7 +79,7 @@ class Agent(pulumi.ComponentResource):
         super().__init__("muster:index:Agent", settings.name, None, opts)
         self.settings = settings
         self._place = place
-        self._repositories = place.project.roster.repositories_of(settings)
+        self._repositories = place.project.repositories_of(settings)
         self._service = container.service(place.project, settings)
         self._labels = names.labels(place.project.stack, place.project.roster.name, settings.name)
         self._mark = accounts.mark_of(place.project.stack, place.project.roster.name, settings.name)
@@ -208,7 +208,7 @@ class Agent(pulumi.ComponentResource):
             volume=mount.volume,
             path=mount.path,
             files={"forge_token": self.token.token, "anthropic_api_key": self._api_key()},
-            owner=container.AGENT_UID,
+            owner=runtimes.owner(self.settings.user),
             helper=self._helper,
             labels=self._labels,
             project=self._place.project,
@@ -221,11 +221,15 @@ class Agent(pulumi.ComponentResource):
 
     def _credential_variables(self) -> dict[str, pulumi.Input[str]]:
         key = self._place.project.keys.real(self.settings)
-        return {
+        variables = {
             keys.variable(self.settings, key or ""): self._api_key(),
             "FORGE_PASS": self.password.password,
             "FORGE_TOKEN": self.token.token,
         }
+        if self.settings.runtime == "disinto" and "review" in self.settings.roles:
+            # disinto's reviews are written with this one alone (review/review-pr.sh).
+            variables["FORGE_REVIEW_TOKEN"] = self.token.token
+        return variables
 
     def _container(
         self, compose_labels: Mapping[str, str], depends_on: list[pulumi.Resource]
@@ -288,7 +292,16 @@ class Agent(pulumi.ComponentResource):
             read_only=service.read_only,
             tmpfs=dict(service.tmpfs),
             destroy_grace_seconds=STOP_SECONDS,
-            capabilities=docker.ContainerCapabilitiesArgs(drops=list(service.dropped_capabilities)),
+            capabilities=docker.ContainerCapabilitiesArgs(
+                adds=list(service.added_capabilities) or None,
+                drops=list(service.dropped_capabilities),
+            ),
+            user=service.user,
+            uploads=[
+                docker.ContainerUploadArgs(file=path, content=text)
+                for path, text in service.uploads.items()
+            ]
+            or None,
             opts=self._child(
                 delete_before_replace=True,
                 replacement_trigger=trigger,

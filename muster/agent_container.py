@@ -14,10 +14,11 @@ import docker.errors
 from docker.models.containers import Container
 
 from muster import agent_log
-from muster.container import AGENT_UID, DATA_PATH
+from muster.container import DATA_PATH
 from muster.docker import DockerError
 from muster.names import container_name
 from muster.roster import Agent
+from muster.runtimes import AGENT_UID
 
 TRANSCRIPT = f"{DATA_PATH}/sessions/last.jsonl"
 """The messages of the agent's last session, a JSON line each."""

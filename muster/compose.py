@@ -4,7 +4,8 @@ Compose takes a container for its own by its labels, and leaves it alone in `up 
 `config-hash` label is what it would write itself and the container is on the networks and volumes
 that the compose file names (seen with compose 2.40). The file describes each container whole, so
 that `down` followed by `up -d` brings back an agent that works. It holds no secret: an agent with
-`credentials = "env"` comes back without its credentials, and `pulumi up --refresh` cures that.
+`credentials = "env"`, as all of runtime disinto are, comes back without its credentials, and
+`pulumi up --refresh` cures that.
 """
 
 import os
@@ -70,6 +71,9 @@ class Service:
         hosts: addresses of hosts by name.
         security_options: Docker's security options.
         dropped_capabilities: what the container's root may not do.
+        added_capabilities: the exceptions to that.
+        user: the user that it starts as; None for the image's.
+        uploads: files that it begins with, by path. Compose does not bring them back.
         log_driver: where the output goes.
         log_options: how it is rotated.
     """
@@ -94,6 +98,9 @@ class Service:
     )
     security_options: Sequence[str] = ("no-new-privileges:true",)
     dropped_capabilities: Sequence[str] = ("ALL",)
+    added_capabilities: Sequence[str] = ()
+    user: str | None = None
+    uploads: Mapping[str, str] = field(default_factory=dict)
     log_driver: str = "json-file"
     log_options: Mapping[str, str] = field(
         default_factory=lambda: {"max-file": "3", "max-size": "10m"}
@@ -206,6 +213,7 @@ def _service(service: Service) -> dict[str, Any]:
 
     Environment and labels are lists: as values of their own, YAML would take 1e3 for a number.
     """
+    given = {"cap_add": list(service.added_capabilities), "user": service.user}
     return {
         "container_name": service.container,
         "image": service.image,
@@ -224,6 +232,7 @@ def _service(service: Service) -> dict[str, Any]:
         "security_opt": list(service.security_options),
         "cap_drop": list(service.dropped_capabilities),
         "logging": {"driver": service.log_driver, "options": dict(service.log_options)},
+        **{key: value for key, value in given.items() if value},
     }
 
 

@@ -160,6 +160,11 @@ def local_image_id(client: docker.DockerClient, image: str) -> str | None:
         return None
 
 
+def image_user(client: docker.DockerClient, image: str) -> str:
+    """Return the user that an image's containers start as; empty for root."""
+    return str(client.images.get(image).attrs["Config"].get("User") or "")
+
+
 def make_empty_image(client: docker.DockerClient) -> None:
     """Make `EMPTY_IMAGE`, unless this engine has it."""
     try:

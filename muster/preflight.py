@@ -20,6 +20,7 @@ from muster.docker import (
     engine,
     has_network,
     image_id,
+    image_user,
     labels_by_name,
     make_empty_image,
     published_ports,
@@ -43,6 +44,7 @@ from muster.forge import (
 from muster.keys import Keys
 from muster.names import STACK_LABEL, container_name
 from muster.roster import Agent, Problem, Roster, problem
+from muster.runtimes import owner
 
 if TYPE_CHECKING:
     from muster.toml_file import Place
@@ -65,10 +67,12 @@ class Inspection:
 
     Attributes:
         images: The id of each image in use.
+        operations: The repository of operations, if the forge has it and an agent clones it.
         warnings: What a person should know before the update.
     """
 
     images: Mapping[str, str]
+    operations: str | None
     warnings: tuple[str, ...]
 
 
@@ -102,11 +106,13 @@ def inspect(  # noqa: PLR0913 - one argument a fact
         )
     images: dict[str, str] = {}
     stranger: list[str] = []
+    unreadable: list[Problem] = []
     try:
         with engine(roster.muster.docker_host) as client:
             refuse_other_engines(client)
             images, missing = _images(client, roster)
             problems += missing
+            unreadable += unreadable_credentials(client, roster, images)
             make_empty_image(client)
             problems += missing_network(client, roster)
             problems += foreign_containers(client, roster, stack)
@@ -117,7 +123,8 @@ def inspect(  # noqa: PLR0913 - one argument a fact
     problems += stranger or forge_problems(roster, stack, forge_url, minting)
     if problems:
         raise PreflightError([str(each) for each in problems])
-    return Inspection(images, tuple(minting.warnings))
+    warnings = [*map(str, unreadable), *minting.warnings]
+    return Inspection(images, _operations(roster, forge_url, administrator), tuple(warnings))
 
 
 def missing_keys(roster: Roster, keys: Keys) -> Iterator[Problem]:
@@ -147,6 +154,36 @@ def _images(client: docker.DockerClient, roster: Roster) -> tuple[dict[str, str]
         except DockerError as error:
             problems.append(problem(roster, place, str(error)))
     return found, problems
+
+
+def unreadable_credentials(
+    client: docker.DockerClient, roster: Roster, images: Collection[str]
+) -> Iterator[Problem]:
+    """Warn of agents whose container starts as a user who cannot read their credentials.
+
+    The files are of mode 0400, and without CAP_DAC_OVERRIDE that holds for root too.
+    """
+    users = {image: image_user(client, image) for image in images}
+    for agent in roster.agents.values():
+        started_as = agent.user or users.get(agent.image)
+        if agent.credentials != "file" or started_as is None:
+            continue
+        name = started_as.partition(":")[0]
+        uid = {"": "0", "root": "0"}.get(name, name)
+        if not uid.isdecimal() or int(uid) == owner(agent.user):
+            continue
+        if uid == "0" and {"DAC_OVERRIDE", "DAC_READ_SEARCH"} & {*agent.capabilities}:
+            continue
+        who = "root" if uid == "0" else f"user {name}"
+        place = ("agents", agent.name, "user" if agent.user else "image")
+        yield problem(
+            roster,
+            place,
+            f"the container starts as {who}, and the credentials are files that only user "
+            f"{owner(agent.user)} can read: set user to the number of the user that the image "
+            'works as, such as "1000"; or credentials = "env"'
+            + ('; or capabilities = ["DAC_OVERRIDE"]' if uid == "0" else ""),
+        )
 
 
 def missing_network(client: docker.DockerClient, roster: Roster) -> Iterator[Problem]:
@@ -277,6 +314,17 @@ def forge_problems(
         )
     except ForgeError as error:
         yield problem(roster, ("forge_url",), str(error))
+
+
+def _operations(roster: Roster, url: str, administrator: Administrator) -> str | None:
+    """Return the repository of operations, if the forge has it and an agent clones it."""
+    if all(agent.runtime != "disinto" for agent in roster.agents.values()):
+        return None
+    forge = Forge(url, administrator.api, patience=PATIENCE)
+    with contextlib.suppress(ForgeError):  # a local forge that does not run yet
+        if forge.repository(roster.operations) is not None:
+            return roster.operations
+    return None
 
 
 def _is_hired(roster: Roster, stack: str, agent: Agent, existing: Mapping[str, User]) -> bool:

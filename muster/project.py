@@ -11,7 +11,7 @@ from muster.docker_host import DockerHost
 from muster.forge import Administrator
 from muster.keys import Keys
 from muster.preflight import PreflightError
-from muster.roster import Roster, load
+from muster.roster import Agent, Roster, load
 
 HIGHEST_PORT = 65535
 
@@ -43,6 +43,7 @@ class Project:
         docker_host: how the Docker engine is reached.
         docker_engine: what that engine is.
         given: credentials made by hand, by agent.
+        operations: the repository of operations, if the forge has it and an agent clones it.
         warnings: what a person should know before an update.
     """
 
@@ -55,7 +56,15 @@ class Project:
     docker_host: DockerHost
     docker_engine: DockerEngine
     given: Mapping[str, Given] = field(default_factory=dict)
+    operations: str | None = None
     warnings: tuple[str, ...] = ()
+
+    def repositories_of(self, agent: Agent) -> list[str]:
+        """Return the repositories that an agent may use, the project's first."""
+        found = self.roster.repositories_of(agent)
+        if agent.runtime == "disinto" and self.operations and self.operations not in found:
+            found.append(self.operations)
+        return found
 
     @property
     def forge_url(self) -> str:
@@ -117,6 +126,7 @@ def find(
         host,
         engine,
         given,
+        found.operations,
         found.warnings,
     )
 

@@ -30,6 +30,11 @@ _INHERITED = {
     **dict.fromkeys(ContainerSettings.model_fields, "as in `[muster]`"),
     **dict.fromkeys(Budgets.model_fields, "as in `[muster.work]`"),
 }
+_CREW_DEFAULTS = {
+    "runtime": "follows from `image`",
+    "credentials": '`"file"`; `"env"` with runtime disinto',
+    "read_only": "`true`; `false` with runtime disinto",
+}
 _AGENT_DEFAULTS = {**_INHERITED, "forge_user": "the agent's name"}
 """An agent's defaults that follow from other fields."""
 
@@ -39,7 +44,7 @@ def page() -> str:
     sections = [
         _section("Top level", Roster.model_fields, {}),
         _section("`[agents.<name>]`", _agent_fields(), _AGENT_DEFAULTS),
-        _section("`[muster]`", Muster.model_fields, {}),
+        _section("`[muster]`", Muster.model_fields, _CREW_DEFAULTS),
         _section("`[muster.work]`", Work.model_fields, {}),
         _section('`[muster.endpoints."URL"]`', Endpoint.model_fields, {}),
     ]

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from muster import problems, rules, toml_file
+from muster import problems, rules, runtimes, toml_file
 from muster.accounts import EMAIL_DOMAIN
 from muster.fields import (
     STRICT,
@@ -32,6 +32,7 @@ from muster.fields import (
 from muster.names import user_upper
 from muster.printable import CONTROL, one_line
 from muster.problems import Problem, RosterError
+from muster.runtimes import Runtime
 from muster.toml_file import Place
 from muster.work_settings import Budgets, Endpoint, Work
 
@@ -61,14 +62,21 @@ class ContainerSettings(BaseModel):
     model_config = STRICT
 
     image: Annotated[str, AfterValidator(rules.image)] = Field(
-        default="muster-agent",
+        default=runtimes.MUSTERS_IMAGE,
         description="The image of the agents' containers.",
         examples=["muster-agent"],
     )
+    runtime: Runtime = Field(
+        default_factory=lambda data: runtimes.implied(data["image"]),
+        description='What runs in the image: "muster" for Muster\'s runtime, "disinto" for '
+        "disinto's agents. An image named disinto/agents implies the second.",
+        examples=["muster"],
+    )
     credentials: Literal["file", "env"] = Field(
-        default="file",
+        default_factory=lambda data: "file" if data["runtime"] == "muster" else "env",
         description="How credentials get into the container: as files under /run/secrets/muster, "
-        "or as environment variables, which docker inspect shows.",
+        "or as environment variables, which docker inspect shows. Runtime disinto takes variables "
+        "only.",
         examples=["file"],
     )
     memory: Annotated[str, AfterValidator(rules.memory)] = Field(
@@ -86,10 +94,31 @@ class ContainerSettings(BaseModel):
     )
     pids: int = Field(default=512, ge=1, description="The limit of processes.", examples=[512])
     read_only: bool = Field(
-        default=True,
+        default_factory=lambda data: data["runtime"] == "muster",
         description="Mount the container's root file system read-only. Set false for images that "
-        "write to it.",
+        "write to it, as runtime disinto does.",
         examples=[False],
+    )
+    capabilities: Annotated[tuple[str, ...], AfterValidator(rules.capabilities)] = Field(
+        default=(),
+        strict=False,  # TOML has lists
+        description="Linux capabilities that the container keeps; all others are dropped. Runtime "
+        "disinto keeps those that its entrypoint needs.",
+        examples=[["NET_BIND_SERVICE"]],
+        json_schema_extra={"uniqueItems": True},
+    )
+    user: Annotated[str, AfterValidator(rules.container_user)] | None = Field(
+        default=None,
+        description="The user that the container starts as: a name or a number, and a group after "
+        "a colon; default: the image's.",
+        examples=["1000:1000"],
+    )
+    env: Annotated[dict[str, str], BeforeValidator(rules.valid_env)] = Field(
+        default={},
+        description="More environment variables, such as proxies and CLAUDE_* settings. An "
+        "agent's table is added to that of [muster]. Secrets are refused.",
+        examples=[{"HTTPS_PROXY": "http://proxy:3128"}],
+        json_schema_extra={"propertyNames": {"pattern": rules.VARIABLE_PATTERN}},
     )
 
     @property
@@ -284,9 +313,25 @@ class Roster(BaseModel):
     primary_branch: Annotated[str, AfterValidator(rules.branch)] = Field(
         default="main", description="The repository's main branch.", examples=["main"]
     )
+    ops_repo: Annotated[Annotated[str, AfterValidator(rules.repository)] | None, _empty_is_none] = (
+        Field(
+            default=None,
+            description="The repository of operations that disinto's agents clone; default: "
+            "the name of repo with -ops.",
+            examples=["acme/site-ops"],
+            json_schema_extra={"pattern": f"^$|{rules.REPOSITORY_PATTERN}"},
+        )
+    )
     muster: Muster = Muster()
     agents: dict[str, Agent] = Field(default={}, description="The crew.")
     path: Path
+    factory: dict[str, Any] = {}
+    """The keys and tables that belong to a disinto factory, with `[agents.schedule]`."""
+
+    @property
+    def operations(self) -> str:
+        """The repository of operations, which need not exist."""
+        return self.ops_repo or f"{self.repo}-ops"
 
     @property
     def forge_url_inside(self) -> str | None:
@@ -326,6 +371,9 @@ def load(path: Path) -> Roster:
         *_wrong_endpoints(file.data),
         *_real_keys(file.data),
         *_options_of_no_network(file.data),
+        *_wrong_runtimes(file.data),
+        *_wrong_env(file.data),
+        *_secrets_of_the_factory(file.data),
     ]
     if roster is None or findings:
         told = [_problem(path, file.line_of(place), place, message) for place, message in findings]
@@ -347,7 +395,9 @@ def _problem(path: Path, line: int | None, place: Place, message: str) -> Proble
 
 def _validated(path: Path, data: Mapping[str, Any]) -> tuple[Roster | None, list[_Finding]]:
     try:
-        return Roster.model_validate({**data, "agents": _completed(data), "path": path}), []
+        return Roster.model_validate(
+            {**data, "agents": _completed(data), "path": path, "factory": _of_factory(data)}
+        ), []
     except ValidationError as error:
         return None, [
             _finding(details)
@@ -397,13 +447,29 @@ def _completed(data: Mapping[str, Any]) -> object:
         muster = Muster.model_validate(data.get("muster", {}))
     except ValidationError:
         muster = Muster()  # told where the section itself is validated
-    shared = muster.model_dump(include=set(ContainerSettings.model_fields))
+    # What is left out there may follow from what an agent's own section says.
+    shared = muster.model_dump(include=set(ContainerSettings.model_fields), exclude_unset=True)
     shared |= muster.work.model_dump(include=set(Budgets.model_fields))
     sections = {name: section for name, section in agents.items() if name != SCHEDULE}
     return sections | {
-        name: {**shared, **_without_factory_keys(section), "name": name}
+        name: {**shared, **_without_factory_keys(section), **_env(muster, section), "name": name}
         for name, section in _sections(data)
     }
+
+
+def _env(muster: Muster, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an agent's `env` with that of the crew below it; nothing if it is not a table."""
+    own = section.get("env", {})
+    return {"env": {**muster.env, **own}} if isinstance(own, dict) else {}
+
+
+def _of_factory(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a roster has that belongs to a disinto factory."""
+    found = {key: value for key, value in data.items() if key not in Roster.model_fields}
+    agents = data.get("agents")
+    if isinstance(agents, dict) and SCHEDULE in agents:
+        found["agents"] = {SCHEDULE: agents[SCHEDULE]}
+    return found
 
 
 def _without_factory_keys(section: Mapping[str, Any]) -> dict[str, Any]:
@@ -531,6 +597,53 @@ def _wrong_endpoints(data: Mapping[str, Any]) -> Iterator[_Finding]:
         place = ("muster", "endpoints", written)
         if (twin := seen.setdefault(url, written)) != written:
             yield place, f'this is the same endpoint as "{twin}"; keep one of the two sections'
+
+
+def _wrong_runtimes(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Find settings with which an agent's runtime does not work; one of `[muster]` once."""
+    found: dict[Place, str] = {}
+    for name, section in _sections(data):
+        for (table, field), message in runtimes.refusals(name, section, _table(data, "muster")):
+            place = ("muster", field) if table == "muster" else ("agents", name, field)
+            found.setdefault(place, message)
+    yield from found.items()
+
+
+def _wrong_env(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Find variables that must not stand in a roster, or that Muster sets."""
+    tables: dict[Place, object] = {
+        ("agents", name): section.get("env") for name, section in _sections(data)
+    }
+    tables["muster",] = _table(data, "muster").get("env")
+    for place, table in tables.items():
+        for name, value in table.items() if isinstance(table, dict) else ():
+            if (message := rules.wrong_variable(name, value)) is not None:
+                yield (*place, "env", name), message
+
+
+def _secrets_of_the_factory(data: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Find what looks like a secret in tables that agents of runtime disinto get to read."""
+    crew = _table(data, "muster")
+    disintos = [
+        name
+        for name, section in _sections(data)
+        if (merged := {**crew, **section}).get("runtime", runtimes.implied(merged.get("image")))
+        == "disinto"
+    ]
+    for place, value in _texts((), _of_factory(data)) if disintos else ():
+        if place and rules.is_secret(place[-1], value):
+            yield (
+                place,
+                (
+                    f'this looks like a secret, and the container of agent "{disintos[0]}" gets '
+                    "this table in plain text; move it to where the factory keeps its secrets"
+                ),
+            )
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = data.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _normalised(url: object) -> str | None:

@@ -4,6 +4,7 @@ Each function returns the value, normalised where that is said, or raises a `Val
 message tells what is wrong and what would be right.
 """
 
+import difflib
 import ipaddress
 import re
 from decimal import Decimal
@@ -27,6 +28,55 @@ MEMORY_PATTERN = r"^[0-9]+(\.[0-9]+)? ?[kmgtKMGT]?[iI]?[bB]?$"
 WRITING_ROLES = ("dev", "gardener")
 """The roles whose work changes a repository: branches and claims, labels."""
 
+VARIABLE_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$"
+
+# Linux 6.18: include/uapi/linux/capability.h.
+CAPABILITIES = frozenset(
+    [
+        "AUDIT_CONTROL",
+        "AUDIT_READ",
+        "AUDIT_WRITE",
+        "BLOCK_SUSPEND",
+        "BPF",
+        "CHECKPOINT_RESTORE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "DAC_READ_SEARCH",
+        "FOWNER",
+        "FSETID",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "KILL",
+        "LEASE",
+        "LINUX_IMMUTABLE",
+        "MAC_ADMIN",
+        "MAC_OVERRIDE",
+        "MKNOD",
+        "NET_ADMIN",
+        "NET_BIND_SERVICE",
+        "NET_BROADCAST",
+        "NET_RAW",
+        "PERFMON",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYSLOG",
+        "SYS_ADMIN",
+        "SYS_BOOT",
+        "SYS_CHROOT",
+        "SYS_MODULE",
+        "SYS_NICE",
+        "SYS_PACCT",
+        "SYS_PTRACE",
+        "SYS_RAWIO",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG",
+        "WAKE_ALARM",
+    ]
+)
+
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Docker knows no aliases on its own networks, and agents are found by alias.
 _DOCKERS_NETWORKS = {"bridge", "default", "host", "none"}
@@ -37,6 +87,7 @@ _IMAGE = re.compile(
     r"(:\w[\w.-]*)?"  # tag
     r"(@sha256:[0-9a-f]{64})?"
 )
+_CONTAINER_USER = re.compile(r"\w[\w.-]*(:\w[\w.-]*)?", re.ASCII)
 _ANTHROPIC = "api.anthropic.com"
 _APPENDED = re.compile(r"/+v1(/+messages(/+count_tokens)?|/+models)?$")
 """What Claude Code adds to `base_url` itself (anthropics/claude-code#20416)."""
@@ -119,6 +170,39 @@ _KEY = re.compile(
 
 _SECRET = re.compile(rf"{_KEY.pattern}|(?<=://)[^/\s]*@", re.VERBOSE)
 """Real keys, and what stands before a URL's host."""
+
+# What names of variables say that hold a secret. MAX_OUTPUT_TOKENS counts some.
+_SECRETS_NAME = re.compile(r"(^|_)(TOKEN|KEY|PAT|CREDENTIALS?)$|(^|_)PASS|SECRET", re.IGNORECASE)
+
+OWN_VARIABLES: dict[str, str | None] = {
+    "AGENT_FORMULA": "formula",
+    "AGENT_NAME": None,
+    "AGENT_ROLES": "roles",
+    "ANTHROPIC_BASE_URL": "base_url",
+    "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "compact_pct",
+    "CLAUDE_CODE_ATTRIBUTION_HEADER": None,
+    "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": None,
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": None,
+    "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "context_window",
+    "CLAUDE_CODE_MAX_OUTPUT_TOKENS": None,
+    "CLAUDE_CONFIG_DIR": None,
+    "CLAUDE_MODEL": "model",
+    "DISABLE_AUTOUPDATER": None,
+    "DISABLE_ERROR_REPORTING": None,
+    "DISABLE_TELEMETRY": None,
+    "DISINTO_CONTAINER": None,
+    "FORGE_OPS_REPO": "ops_repo",
+    "FORGE_REPO": "repo",
+    "FORGE_URL": "forge_internal_url under [muster]",
+    "POLL_INTERVAL": "poll_interval",
+    "PRIMARY_BRANCH": "primary_branch",
+    "PROJECT_NAME": "name",
+    "PROJECT_REPO_ROOT": None,
+}
+"""The variables that Muster sets beside FORGE_* and MUSTER_*, and the field that each follows."""
+
+_FACTORYS_VARIABLES = {"FORGE_BOT_USERNAMES"}
+"""Variables of disinto's that are named like Muster's."""
 
 
 def without_secrets(text: str) -> str:
@@ -371,6 +455,71 @@ def _bytes(value: str) -> int:
 def memory_bytes(value: str) -> int:
     """Return an amount of memory, as `memory` returns it, in bytes."""
     return int(value[:-1]) * _BYTES[value[-1]]
+
+
+def capabilities(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Check Linux capabilities; they are written as Docker documents them, and sorted."""
+    names = {each.upper().removeprefix("CAP_"): each for each in value}
+    for name, written in names.items():
+        if name not in CAPABILITIES:
+            nearest = difflib.get_close_matches(name, sorted(CAPABILITIES), n=1)
+            right = f'did you mean "{nearest[0]}"?' if nearest else 'write one such as "CHOWN"'
+            raise ValueError(f'"{written}" is not a Linux capability; {right}')
+    return tuple(sorted(names))
+
+
+def container_user(value: str) -> str:
+    """Check the user that a container starts as, as far as Docker does before it looks there."""
+    if not _CONTAINER_USER.fullmatch(value):
+        raise ValueError(
+            f'"{value}" is not a valid user; write a name or a number, and a group after a colon, '
+            'such as "1000:1000"'
+        )
+    return value
+
+
+def valid_env(value: object) -> object:
+    """Keep what is valid of an `env` table; `wrong_variable` reports the rest with its line."""
+    if not isinstance(value, dict):
+        return value
+    return {key: each for key, each in value.items() if wrong_variable(key, each) is None}
+
+
+def wrong_variable(key: str, value: object) -> str | None:
+    """Return what is wrong with a variable of an `env` table, and what would be right."""
+    if not re.fullmatch(VARIABLE_PATTERN, key):
+        return f'"{key}" is not a valid variable; use letters, digits and underscores'
+    if (field := _setting_of(key)) is not None:
+        return f"Muster sets {key} itself; {field}"
+    if not isinstance(value, str):
+        shown = str(value).lower() if isinstance(value, bool) else value
+        right = f'write {key} = "{shown}"' if isinstance(value, (int, float)) else "write a text"
+        return f"this is not a text in quotes; {right}"
+    if any(not character.isprintable() for character in value):
+        return "the value has a control character in it; remove it"
+    if is_secret(key, value):
+        return (
+            "this looks like a secret, and a secret never goes in the roster, nor into a variable "
+            "that docker inspect shows; remove it. Credentials of the forge and keys of endpoints "
+            "are delivered without it"
+        )
+    return None
+
+
+def is_secret(key: str, value: str) -> bool:
+    """Tell whether a key's name or its value looks like a secret."""
+    named = _SECRETS_NAME.search(key) and not key.upper().endswith(("_FILE", "_PATH"))
+    return bool(value) and bool(named or _SECRET.search(value))
+
+
+def _setting_of(variable: str) -> str | None:
+    """Return where a variable's value comes from that Muster sets; None for any other."""
+    if variable in OWN_VARIABLES:
+        field = OWN_VARIABLES[variable]
+        return f"set {field} instead" if field else "leave it out"
+    if variable.startswith(("FORGE_", "MUSTER_")) and variable not in _FACTORYS_VARIABLES:
+        return "leave it out"
+    return None
 
 
 def image(value: str) -> str:

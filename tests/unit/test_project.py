@@ -36,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def inspect(_roster: object, stack: str, **facts: object) -> preflight.Inspection:
         calls.append({"stack": stack, **facts})
-        return preflight.Inspection(IMAGES, ("a warning",))
+        return preflight.Inspection(IMAGES, None, ("a warning",))
 
     monkeypatch.setattr(preflight, "inspect", inspect)
     return calls

@@ -63,7 +63,8 @@ class Order:
         resume: Whether that session is continued.
         turns: The most turns.
         seconds: The most seconds.
-        variables: More of its environment: the context's limits.
+        variables: More of its environment: the roster's, and the context's limits. What the
+            session itself sets wins.
     """
 
     prompt: str
@@ -202,6 +203,7 @@ def arguments(order: Order) -> list[str]:
 
 def _environment(order: Order, tree: Tree, gateway: Gateway) -> dict[str, str]:
     return {
+        **order.variables,
         **tree.environment(),
         **SWITCHES,
         "ANTHROPIC_API_KEY": gateway.key,
@@ -210,7 +212,6 @@ def _environment(order: Order, tree: Tree, gateway: Gateway) -> dict[str, str]:
         "ANTHROPIC_UNIX_SOCKET": str(gateway.socket),
         "CLAUDE_CODE_TMPDIR": str(tree.folder / "tmp"),
         "CLAUDE_CONFIG_DIR": str(tree.folder / "claude"),
-        **order.variables,
     }
 
 

@@ -131,6 +131,7 @@ class Settings:
         model: The model's name; None leaves the choice to Claude Code.
         compact_pct: The part of the window, in percent, above which the context is compacted.
         work: The work settings.
+        env: The roster's variables for sessions, without proxies: sessions have no network.
         forge_token: The bot user's access token.
         api_key: The endpoint's key.
     """
@@ -150,6 +151,7 @@ class Settings:
     model: str | None
     compact_pct: int
     work: Work
+    env: dict[str, str]
     forge_token: Credential
     api_key: Credential
 
@@ -201,6 +203,11 @@ def load(environment: Mapping[str, str]) -> Settings:
             COMPACT,
         ),
         work=_work(environment["MUSTER_WORK"]),
+        env={
+            name: environment[name]
+            for name in environment.get("MUSTER_ENV", "").split(",")
+            if name in environment and not name.lower().endswith("_proxy")
+        },
         forge_token=token,
         api_key=key,
     )

@@ -208,7 +208,7 @@ def ran(
         resume=resume,
         turns=60,
         seconds=seconds,
-        variables={"LIMIT": "7"},
+        variables={"LIMIT": "7", "ANTHROPIC_UNIX_SOCKET": "/elsewhere"},
     )
     transcript = Transcript(tree.folder / "sessions", redacted)
     with gateway() as reachable:
@@ -241,6 +241,7 @@ def test_a_session_gets_the_gateways_key_and_nothing_of_the_agents_environment(
     assert "FORGE_TOKEN" not in seen
     assert "ANTHROPIC_BASE_URL=http://" in seen
     assert "LIMIT=7" in seen.splitlines()
+    assert "/elsewhere" not in seen  # the session's own variables win over the roster's
 
 
 @pytest.mark.parametrize(("option", "resume"), [("--session-id", False), ("--resume", True)])

@@ -35,6 +35,18 @@ def test_the_bot_user_and_its_permission_arrive() -> None:
     assert settings().may_write
 
 
+def test_the_rosters_variables_arrive_without_proxies_and_without_all_others() -> None:
+    made = settings(
+        MUSTER_ENV="LANG,HTTPS_PROXY,no_proxy,GONE",
+        LANG="C.UTF-8",
+        HTTPS_PROXY="http://proxy:3128",
+        no_proxy="corp",
+        OTHER="x",
+    )
+    assert made.env == {"LANG": "C.UTF-8"}
+    assert settings().env == {}
+
+
 def test_every_work_setting_arrives_as_the_roster_says_it() -> None:
     different = {
         name: [*value, "more"]
