@@ -19,6 +19,15 @@ ASIDE = "-before-muster"
 PAUSE = 1.0
 """Seconds between two looks."""
 
+STEADY = 20.0
+"""Seconds that a container without a health check must run without a restart.
+
+disinto's entrypoint takes about 15 s to end if the forge refuses its credentials.
+"""
+
+RESTARTS = 3
+"""So many restarts of a new container are a crash loop."""
+
 _LABEL = "com.docker.compose"
 
 
@@ -85,7 +94,8 @@ def until_healthy(
 ) -> Iterator[str]:
     """Wait for containers, and tell each one's agent once it is healthy.
 
-    A container whose image has no health check counts as healthy while it runs.
+    A container whose image has no health check counts as healthy once it has run for `STEADY`
+    seconds: Docker reports one that crashes and restarts as running too.
 
     Args:
         client: the engine.
@@ -97,15 +107,24 @@ def until_healthy(
     """
     waiting = dict(containers)
     limit = time.monotonic() + seconds
+    seen: dict[tuple[str, str], float] = {}
     while waiting:
         for agent, name in list(waiting.items()):
-            state = _state(client, name)
+            state, restarts = _state(client, name)
+            now = time.monotonic()
+            began = seen.setdefault((name, str(state.get("StartedAt"))), now)
             health = state.get("Health") or {}
-            status = health.get("Status") or ("healthy" if state.get("Running") else "")
-            if status == "healthy":
+            status = health.get("Status")
+            if status is None and restarts >= RESTARTS:
+                raise HandoverError(
+                    f"{agent}: its new container {name} crashed {restarts} times: "
+                    f"docker logs {name} shows why"
+                )
+            is_steady = state.get("Status") == "running" and now - began >= STEADY
+            if status == "healthy" or (status is None and is_steady):
                 del waiting[agent]
                 yield agent
-            elif status == "unhealthy" or time.monotonic() > limit:
+            elif status == "unhealthy" or now > limit:
                 said = ([each["Output"].strip() for each in health.get("Log") or []] or [""])[-1]
                 raise HandoverError(
                     f"{agent}: its new container {name} is not healthy: "
@@ -115,12 +134,13 @@ def until_healthy(
             time.sleep(PAUSE)
 
 
-def _state(client: docker.DockerClient, name: str) -> dict[str, Any]:
+def _state(client: docker.DockerClient, name: str) -> tuple[dict[str, Any], int]:
+    """Return a container's state, empty if it is gone, and how often it was restarted."""
     try:
-        state: dict[str, Any] = client.containers.get(name).attrs["State"]
+        attributes = client.containers.get(name).attrs
     except docker.errors.NotFound:
-        return {}
-    return state
+        return {}, 0
+    return attributes["State"], int(attributes.get("RestartCount") or 0)
 
 
 def remove(container: Container) -> str:

@@ -20,16 +20,20 @@ FAILING: dict[str, Any] = {
 }
 PASSING: dict[str, Any] = {"test": ["CMD", "true"], "interval": 10**9}
 NONE: dict[str, Any] = {"test": ["NONE"]}
+RESTART: Any = {"Name": "unless-stopped"}
 
 
-def started(client: docker.DockerClient, name: str, check: dict[str, Any]) -> Container:
+def started(
+    client: docker.DockerClient, name: str, check: dict[str, Any], script: str = "sleep infinity"
+) -> Container:
     return client.containers.run(
         "muster-agent",
         name=name,
         healthcheck=check,
-        entrypoint=["sleep", "infinity"],
+        entrypoint=["sh", "-c", script],
         init=True,
         detach=True,
+        restart_policy=RESTART,
     )
 
 
@@ -43,8 +47,9 @@ def name(docker_client: docker.DockerClient) -> Iterator[str]:
 
 
 def test_containers_are_told_as_they_become_healthy(
-    docker_client: docker.DockerClient, name: str
+    docker_client: docker.DockerClient, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(handover, "STEADY", 2.0)
     for kind, check in (("checked", PASSING), ("unchecked", NONE)):
         started(docker_client, f"{name}-{kind}", check)
     containers = {"a": f"{name}-checked", "b": f"{name}-unchecked"}
@@ -57,6 +62,15 @@ def test_an_unhealthy_container_is_told_with_what_its_check_says(
     started(docker_client, name, FAILING)
     with pytest.raises(HandoverError, match=f"a: .*{name} is not healthy: out of order"):
         list(handover.until_healthy(docker_client, {"a": name}, 30))
+
+
+def test_a_container_that_crashes_and_restarts_is_not_healthy(
+    docker_client: docker.DockerClient, name: str
+) -> None:
+    """It is "running" at most moments."""
+    started(docker_client, name, NONE, "sleep 0.5; exit 1")
+    with pytest.raises(HandoverError, match=f"a: .*{name} crashed [0-9]+ times: docker logs"):
+        list(handover.until_healthy(docker_client, {"a": name}, 60))
 
 
 def test_waiting_ends_also_where_nothing_comes(
