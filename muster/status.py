@@ -297,7 +297,9 @@ def _docker_drift(
     if seen.containers is None or agent is None or agent.name not in seen.recorded:
         return
     running = container is not None and container.status == "running"
-    if wanted == "running" and not running:
+    if wanted == "running" and container is not None and container.status == "restarting":
+        yield f"container crashes and restarts: muster logs {agent.name} shows why"
+    elif wanted == "running" and not running:
         yield f"container {container.status if container else 'is gone'}: muster up"
     elif wanted == "stopped" and running:
         yield "container runs: muster up stops it"

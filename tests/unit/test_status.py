@@ -297,3 +297,16 @@ def test_a_container_of_another_image_or_engine_has_a_row_too(variable: str) -> 
     container: Any = SimpleNamespace(status="running", attrs=attributes)
     assert status._health(container) == "unchecked"  # noqa: SLF001
     assert status._sandbox(container) is None  # noqa: SLF001
+
+
+def test_a_container_that_restarts_again_and_again_has_its_log_named(tmp_path: Path) -> None:
+    path = tmp_path / "live.toml"
+    path.write_text(
+        'name = "demo"\nrepo = "acme/demo"\nforge_url = "http://forge"\n[agents.dev-qwen]\n'
+    )
+    agent = load(path).agents["dev-qwen"]
+    seen = Seen({"dev-qwen": {}}, containers={})
+    container: Any = SimpleNamespace(status="restarting", attrs={"Image": "sha256:1"})
+    assert list(status._docker_drift(agent, container, "running", seen)) == [  # noqa: SLF001
+        "container crashes and restarts: muster logs dev-qwen shows why"
+    ]
