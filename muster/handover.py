@@ -29,6 +29,11 @@ RESTARTS = 3
 """So many restarts of a new container are a crash loop."""
 
 _LABEL = "com.docker.compose"
+_NOMADS_LABEL = "com.hashicorp.nomad.alloc_id"
+"""The label that Nomad's Docker driver gives every container (hashicorp/nomad: drivers/docker)."""
+
+_DISINTOS_VARIABLE = "DISINTO_CONTAINER"
+"""What disinto's jobs set for agents. Nomad names images by number, so an image tells nothing."""
 
 
 class HandoverError(MusterError):
@@ -48,15 +53,26 @@ def containers_of(client: docker.DockerClient, folder: Path) -> dict[str, list[C
     return found
 
 
+def agents_on_nomad(client: docker.DockerClient) -> list[str]:
+    """Return the names of disinto's agents that run because Nomad started them."""
+    labelled: dict[str, str | list[str] | bool] = {"label": _NOMADS_LABEL}
+    found = client.containers.list(filters=labelled, ignore_removed=True)
+    return [str(each.name) for each in found if _DISINTOS_VARIABLE in _environment(each)]
+
+
+def _environment(container: Container) -> dict[str, str]:
+    variables = (each.partition("=") for each in container.attrs["Config"]["Env"] or [])
+    return {name: value for name, _, value in variables}
+
+
 def service_of(container: Container) -> Service:
     """Return what a container tells of its service."""
     attributes: dict[str, Any] = container.attrs
     mounts = attributes["Mounts"]  # in any order
-    variables = (each.partition("=") for each in attributes["Config"]["Env"] or [])
     return Service(
         networks=tuple(attributes["NetworkSettings"]["Networks"]),
         volumes=tuple(sorted(each["Name"] for each in mounts if each["Type"] == "volume")),
-        environment={name: value for name, _, value in variables},
+        environment=_environment(container),
     )
 
 

@@ -40,6 +40,8 @@ def adopt(
     folder = factory.folder_of(file)
     with docker.engine(None) as client:
         old = handover.containers_of(client, folder)
+        if not any(each.status == "running" for service in old.values() for each in service):
+            factory.refuse_nomad(folder, handover.agents_on_nomad(client))
         if not old:
             raise factory.FactoryError(
                 f"no service of {folder} is on this Docker engine: start the factory first, for "
