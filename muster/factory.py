@@ -18,10 +18,11 @@ from typing import Any
 import tomlkit
 import yaml
 
-from muster import dotenv, keys, roster, roster_edit, rules, toml_file
+from muster import dotenv, keys, roster, roster_edit, rules, runtimes, toml_file
 from muster.errors import MusterError
 from muster.names import service_name, user_upper
 from muster.problems import Problem, RosterError
+from muster.runtimes import Runtime
 from muster.toml_file import MARK, Place, Statement, line_end
 
 COMPOSE_FILE = "docker-compose.yml"
@@ -54,11 +55,13 @@ class Service:
         networks: the networks that it is on.
         volumes: the volumes that it sees.
         environment: its variables.
+        image: its image; empty where none is known.
     """
 
     networks: Sequence[str]
     volumes: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
+    image: str = ""
 
 
 NO_SERVICE = Service((), (), {})
@@ -90,6 +93,11 @@ class FactoryAgent:
     def forge_user(self) -> str:
         """The bot user."""
         return str(self.fields["forge_user"])
+
+    @property
+    def kept_image(self) -> str | None:
+        """The image of disinto's that it stays in; None for Muster's."""
+        return self.fields.get("image")
 
     @property
     def endpoint(self) -> str | None:
@@ -181,12 +189,13 @@ def refuse_nomad(folder: Path, containers: Collection[str]) -> None:
     )
 
 
-def read(file: Path, services: Mapping[str, Service]) -> Factory:
+def read(file: Path, services: Mapping[str, Service], runtime: Runtime = "disinto") -> Factory:
     """Read a project of a factory.
 
     Args:
         file: the project file, `<factory>/projects/<name>.toml`.
         services: the factory's services, by name.
+        runtime: "disinto" for agents that keep their image, "muster" for such as move to Muster's.
 
     Raises:
         FactoryError: the file is no factory's, or cannot be replaced later.
@@ -203,7 +212,7 @@ def read(file: Path, services: Mapping[str, Service]) -> Factory:
         raise FactoryError(f"{place}: {error}") from None
     environment = dotenv.read(folder / ".env")
     agents = tuple(
-        _agent(section, fields, services, environment)
+        _agent(section, fields, services, environment, runtime)
         for section, fields in (data.get("agents") or {}).items()
         if section != roster.SCHEDULE and isinstance(fields, dict)
     )
@@ -329,6 +338,7 @@ def _agent(
     fields: Mapping[str, Any],
     services: Mapping[str, Service],
     environment: Mapping[str, str],
+    runtime: Runtime,
 ) -> FactoryAgent:
     name = re.sub(r"[^a-z0-9]", "-", section.lower())
     service = services.get(service_name(name), NO_SERVICE)
@@ -336,6 +346,12 @@ def _agent(
     for key, variable in (("base_url", "ANTHROPIC_BASE_URL"), ("model", "CLAUDE_MODEL")):
         if not own.get(key) and service.environment.get(variable):
             own[key] = service.environment[variable]
+    window = service.environment.get("CLAUDE_CODE_MAX_CONTEXT_TOKENS", "")
+    if window.isdecimal():
+        own.setdefault("context_window", int(window))
+    if runtime == "disinto":
+        # A service that does not run now is made from the image of the factory's own agents.
+        own = {**_kept(service.image or services.get("agents", NO_SERVICE).image), **own}
     if isinstance(own.get("roles"), str):
         own["roles"] = own["roles"].split()
     own.setdefault("forge_user", f"{section}-bot")
@@ -352,6 +368,14 @@ def _agent(
         volumes=tuple(service.volumes),
         password=environment.get(f"FORGE_PASS_{user_upper(str(own['forge_user']))}") or None,
     )
+
+
+def _kept(image: str) -> dict[str, Any]:
+    """Return the fields by which an agent stays in a service's image."""
+    if not image or image.partition(":")[0] == runtimes.MUSTERS_IMAGE:
+        return {}
+    # Compose calls images that it builds by folder and service, which implies nothing.
+    return {"image": image, "runtime": "disinto"}
 
 
 def _can_be_joined(network: str) -> bool:

@@ -73,6 +73,7 @@ def service_of(container: Container) -> Service:
         networks=tuple(attributes["NetworkSettings"]["Networks"]),
         volumes=tuple(sorted(each["Name"] for each in mounts if each["Type"] == "volume")),
         environment=_environment(container),
+        image=str(attributes["Config"]["Image"]),
     )
 
 

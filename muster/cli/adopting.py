@@ -149,8 +149,17 @@ class Adoption:
                     f"{agent.name}: in a container {agent.moved_endpoint} is the container itself; "
                     f"the roster names {agent.endpoint}."
                 )
-        for line in self._volumes():
+        for line in (*self._images(), *self._volumes()):
             self._say(line)
+
+    def _images(self) -> list[str]:
+        """Say which agents stay in which image, and how they would not."""
+        return [
+            f"{agent.name} keeps the image {agent.kept_image} and disinto's agent code; "
+            "--runtime muster moves it to Muster's."
+            for agent in self._factory.agents
+            if agent.kept_image
+        ]
 
     def _volumes(self) -> list[str]:
         """Say what stays in which volume."""

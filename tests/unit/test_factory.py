@@ -281,6 +281,34 @@ def test_a_file_in_no_factory_is_refused(tmp_path: Path) -> None:
     assert factory.folder_of(file) == tmp_path / "disinto"
 
 
+OWN = Service((), (), {"CLAUDE_CODE_MAX_CONTEXT_TOKENS": "40960"}, "disinto-agents-local")
+
+
+def test_each_agent_keeps_the_image_and_the_window_of_its_service(tmp_path: Path) -> None:
+    others = Service((), (), {}, "ghcr.io/disinto/agents:1.2")
+    services = {"agents": others, "agents-local": OWN}
+    crew = adopted(factory.read(written(tmp_path), services), tmp_path).agents
+    assert (crew["local"].image, crew["local"].runtime) == ("disinto-agents-local", "disinto")
+    assert crew["local"].context_window == 40960
+    # One whose service does not run is made from the image of the factory's own agents.
+    assert (crew["dev-qwen"].image, crew["dev-qwen"].runtime) == (others.image, "disinto")
+    assert crew["dev-qwen"].context_window == 65536
+
+
+def test_agents_move_to_musters_runtime_when_asked(tmp_path: Path) -> None:
+    found = factory.read(written(tmp_path), {"agents-local": OWN}, "muster")
+    local = adopted(found, tmp_path).agents["local"]
+    assert found.agents[1].kept_image is None
+    assert (local.image, local.runtime) == ("muster-agent", "muster")
+    assert local.context_window == 40960
+
+
+def test_a_service_in_musters_image_stays_with_musters_runtime(tmp_path: Path) -> None:
+    services = {"agents-local": Service((), (), {}, "muster-agent:latest")}
+    found = factory.read(written(tmp_path), services)
+    assert adopted(found, tmp_path).agents["local"].runtime == "muster"
+
+
 def on_disk(folder: Path, *paths: str) -> Path:
     """Make a factory's folder with these files."""
     for path in paths:

@@ -1,7 +1,7 @@
 """`muster adopt`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,12 @@ def adopt(
             "--stack", "-s", help="The stack, made if missing; default: the project's name."
         ),
     ] = None,
+    runtime: Annotated[
+        Literal["disinto", "muster"],
+        typer.Option(
+            "--runtime", help="disinto: agents keep their image; muster: they move to Muster's."
+        ),
+    ] = "disinto",
     admin_token: AdminToken = None,
     *,
     yes: Yes = False,
@@ -48,7 +54,7 @@ def adopt(
                 "its containers tell the network that the agents are on"
             )
         services = {name: handover.service_of(each[0]) for name, each in old.items()}
-        found = factory.read(file, services)
+        found = factory.read(file, services, runtime)
         session = Session(stack or found.project, as_json=as_json, admin_token=admin_token)
         with session.alone():
             Adoption(session, found, client, old).run(yes=yes)
@@ -59,6 +65,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "muster adopt /srv/disinto/projects/acme.toml",
+            "muster adopt /srv/disinto/projects/acme.toml --runtime muster",
             "muster adopt ../disinto/projects/acme.toml --stack acme --yes --json",
         )
     )(adopt)
