@@ -120,6 +120,7 @@ class Factory:
         agents: the project's agents.
         administrator: the forge administrator's credentials, by variable.
         anthropic_api_key: the key of agents that use the Anthropic API.
+        rest: what else of the project file agents of disinto's read, tables last.
     """
 
     file: Path
@@ -132,6 +133,7 @@ class Factory:
     agents: Sequence[FactoryAgent]
     administrator: Mapping[str, str] = field(repr=False)
     anthropic_api_key: str | None = field(repr=False)
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -229,9 +231,17 @@ def read(file: Path, services: Mapping[str, Service], runtime: Runtime = "disint
         agents=agents,
         administrator=_administrator(environment),
         anthropic_api_key=keys.of_environment(environment),
+        rest=_rest(data) if any(agent.kept_image for agent in agents) else {},
     )
     _check(found)
     return found
+
+
+def _rest(data: Mapping[str, Any]) -> dict[str, Any]:
+    found = roster.of_factory(data)
+    if data.get("ops_repo"):
+        found["ops_repo"] = data["ops_repo"]
+    return dict(sorted(found.items(), key=lambda item: isinstance(item[1], (dict, list))))
 
 
 def new_roster(factory: Factory) -> str:
@@ -240,6 +250,7 @@ def new_roster(factory: Factory) -> str:
     document.update({"name": factory.project, "repo": factory.repo, "forge_url": factory.forge_url})
     if factory.primary_branch is not None:
         document["primary_branch"] = factory.primary_branch
+    document.update(factory.rest)
     settings = {"network": factory.network, "forge_internal_url": factory.forge_internal_url}
     table = tomlkit.table()
     table.update({key: value for key, value in settings.items() if value is not None})

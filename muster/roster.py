@@ -396,7 +396,7 @@ def _problem(path: Path, line: int | None, place: Place, message: str) -> Proble
 def _validated(path: Path, data: Mapping[str, Any]) -> tuple[Roster | None, list[_Finding]]:
     try:
         return Roster.model_validate(
-            {**data, "agents": _completed(data), "path": path, "factory": _of_factory(data)}
+            {**data, "agents": _completed(data), "path": path, "factory": of_factory(data)}
         ), []
     except ValidationError as error:
         return None, [
@@ -463,7 +463,7 @@ def _env(muster: Muster, section: Mapping[str, Any]) -> dict[str, Any]:
     return {"env": {**muster.env, **own}} if isinstance(own, dict) else {}
 
 
-def _of_factory(data: Mapping[str, Any]) -> dict[str, Any]:
+def of_factory(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a roster has that belongs to a disinto factory."""
     found = {key: value for key, value in data.items() if key not in Roster.model_fields}
     agents = data.get("agents")
@@ -630,7 +630,7 @@ def _secrets_of_the_factory(data: Mapping[str, Any]) -> Iterator[_Finding]:
         if (merged := {**crew, **section}).get("runtime", runtimes.implied(merged.get("image")))
         == "disinto"
     ]
-    for place, value in _texts((), _of_factory(data)) if disintos else ():
+    for place, value in _texts((), of_factory(data)) if disintos else ():
         if place and rules.is_secret(place[-1], value):
             yield (
                 place,

@@ -295,6 +295,15 @@ def test_each_agent_keeps_the_image_and_the_window_of_its_service(tmp_path: Path
     assert crew["dev-qwen"].context_window == 65536
 
 
+def test_agents_of_disintos_find_the_rest_of_the_project_file(tmp_path: Path) -> None:
+    others = Service((), (), {}, "ghcr.io/disinto/agents:1.2")
+    found = adopted(factory.read(written(tmp_path), {"agents": others}), tmp_path)
+    assert found.operations == "acme/site-ops"
+    assert found.factory["ci"] == {"woodpecker_repo_id": 7}
+    assert found.factory["mirrors"] == {"github": "git@example.org:acme/site.git"}
+    assert found.factory["agents"]["schedule"] == {"architect_interval": 900}
+
+
 def test_agents_move_to_musters_runtime_when_asked(tmp_path: Path) -> None:
     found = factory.read(written(tmp_path), {"agents-local": OWN}, "muster")
     local = adopted(found, tmp_path).agents["local"]
