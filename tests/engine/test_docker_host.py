@@ -147,7 +147,8 @@ NONE_LEFT = {
 """What Docker answers to a network that it has no addresses for, by version."""
 
 
-@pytest.mark.parametrize("version", [pytest.param("20.10", marks=pytest.mark.slow), "29"])
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["20.10", "29"])
 def test_where_no_addresses_are_left_the_message_names_the_way_out(
     workplace: Workplace, socket: Path, tmp_path: Path, version: str
 ) -> None:
