@@ -9,7 +9,7 @@ import pulumi
 from pulumi.runtime import get_config
 
 from components.crew import Crew
-from muster import docker_engine, project
+from muster import project
 from muster.errors import MusterError
 
 TOLD = 32
@@ -30,8 +30,6 @@ async def main() -> dict[str, object]:
         found = project.find(
             pulumi.get_stack(), os.environ, lambda key: get_config(f"{pulumi.get_project()}:{key}")
         )
-        for each in docker_engine.warnings(found.docker_host, found.docker_engine, found.roster):
-            pulumi.log.warn(str(each))
         for warning in found.warnings:
             pulumi.log.warn(warning)
         crew = Crew(found)

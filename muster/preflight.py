@@ -25,7 +25,7 @@ from muster.docker import (
     make_empty_image,
     published_ports,
 )
-from muster.docker_engine import refuse_other_engines
+from muster.docker_engine import DockerEngine, describe, refuse_other_engines
 from muster.errors import MusterError
 from muster.forge import (
     SECOND_FACTOR,
@@ -67,11 +67,13 @@ class Inspection:
 
     Attributes:
         images: The id of each image in use.
+        engine: What the Docker engine is.
         operations: The repository of operations, if the forge has it and an agent clones it.
         warnings: What a person should know before the update.
     """
 
     images: Mapping[str, str]
+    engine: DockerEngine
     operations: str | None
     warnings: tuple[str, ...]
 
@@ -105,11 +107,13 @@ def inspect(  # noqa: PLR0913 - one argument a fact
             "set FORGE_ADMIN_USER and FORGE_ADMIN_PASS"
         )
     images: dict[str, str] = {}
+    described: DockerEngine | None = None
     stranger: list[str] = []
     unreadable: list[Problem] = []
     try:
         with engine(roster.muster.docker_host) as client:
             refuse_other_engines(client)
+            described = describe(client)
             images, missing = _images(client, roster)
             problems += missing
             unreadable += unreadable_credentials(client, roster, images)
@@ -121,10 +125,11 @@ def inspect(  # noqa: PLR0913 - one argument a fact
         problems.append(str(error))
     minting = Minting(administrator, given, [])
     problems += stranger or forge_problems(roster, stack, forge_url, minting)
-    if problems:
+    if problems or described is None:  # without an engine there is a problem
         raise PreflightError([str(each) for each in problems])
     warnings = [*map(str, unreadable), *minting.warnings]
-    return Inspection(images, _operations(roster, forge_url, administrator), tuple(warnings))
+    operations = _operations(roster, forge_url, administrator)
+    return Inspection(images, described, operations, tuple(warnings))
 
 
 def missing_keys(roster: Roster, keys: Keys) -> Iterator[Problem]:

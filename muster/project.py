@@ -5,8 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from muster import administrator, docker, docker_host, keys, local_forge, names, preflight
-from muster.docker_engine import DockerEngine, describe
+from muster import (
+    administrator,
+    docker_engine,
+    docker_host,
+    keys,
+    local_forge,
+    names,
+    preflight,
+)
+from muster.docker_engine import DockerEngine
 from muster.docker_host import DockerHost
 from muster.forge import Administrator
 from muster.keys import Keys
@@ -114,8 +122,7 @@ def find(
         given=[agent for agent, each in given.items() if each.token],
     )
     host = docker_host.resolve(roster.muster.docker_host)
-    with docker.in_use(docker.connect_to(host)) as client:
-        engine = describe(client)
+    warnings = map(str, docker_engine.warnings(host, found.engine, roster))
     return Project(
         stack,
         roster,
@@ -124,10 +131,10 @@ def find(
         forge_port,
         found.images,
         host,
-        engine,
+        found.engine,
         given,
         found.operations,
-        found.warnings,
+        (*warnings, *found.warnings),
     )
 
 

@@ -11,6 +11,7 @@ from declared import IMAGES, project
 from muster import preflight
 from muster import project as projects
 from muster.administrator import AdministratorMissingError
+from muster.docker_engine import DockerEngine
 from muster.forge import Administrator
 from muster.keys import Keys
 from muster.preflight import PreflightError
@@ -36,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def inspect(_roster: object, stack: str, **facts: object) -> preflight.Inspection:
         calls.append({"stack": stack, **facts})
-        return preflight.Inspection(IMAGES, None, ("a warning",))
+        return preflight.Inspection(IMAGES, DockerEngine("an engine"), None, ("a warning",))
 
     monkeypatch.setattr(preflight, "inspect", inspect)
     return calls
