@@ -568,18 +568,11 @@ def _twins(data: Mapping[str, Any]) -> Iterator[_Finding]:
             yield ("agents", name, "forge_user"), message
 
 
-def _real_keys(value: object, place: Place = ()) -> Iterator[_Finding]:
+def _real_keys(data: Mapping[str, Any]) -> Iterator[_Finding]:
     """Find strings, wherever in the file, that look like a provider's real key."""
-    if isinstance(value, Mapping):
-        for name, each in value.items():
-            if rules.has_key(name):
-                yield (*place, name), rules.REAL_KEY
-            yield from _real_keys(each, (*place, name))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _real_keys(each, place)
-    elif isinstance(value, str) and rules.has_key(value):
-        yield place, rules.REAL_KEY
+    for place, text in _texts((), data):
+        if rules.has_key(text):
+            yield place, rules.REAL_KEY
 
 
 def _wrong_endpoints(data: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -625,10 +618,7 @@ def _secrets_of_the_factory(data: Mapping[str, Any]) -> Iterator[_Finding]:
     """Find what looks like a secret in tables that agents of runtime disinto get to read."""
     crew = _table(data, "muster")
     disintos = [
-        name
-        for name, section in _sections(data)
-        if (merged := {**crew, **section}).get("runtime", runtimes.implied(merged.get("image")))
-        == "disinto"
+        name for name, section in _sections(data) if runtimes.of(section, crew) == "disinto"
     ]
     for place, value in _texts((), of_factory(data)) if disintos else ():
         if place and rules.is_secret(place[-1], value):

@@ -35,6 +35,17 @@ def implied(image: object) -> Runtime:
     return "disinto" if re.fullmatch(_DISINTOS_IMAGE, str(image)) else "muster"
 
 
+def of(own: Fields, crew: Fields) -> object:
+    """Return the runtime of an agent as the roster is written: named, or implied by the image.
+
+    Args:
+        own: its section.
+        crew: `[muster]`.
+    """
+    settings = {"image": MUSTERS_IMAGE, **crew, **own}
+    return settings.get("runtime", implied(settings["image"]))
+
+
 def owner(user: str | None) -> int:
     """Return the number of the user who alone may read credentials in files.
 
@@ -57,7 +68,7 @@ def refusals(agent: str, own: Fields, crew: Fields) -> Iterator[tuple[tuple[str,
         `("agents", field)` or `("muster", field)`, where the setting stands, and the message.
     """
     settings = {"image": MUSTERS_IMAGE, **crew, **own}
-    image, runtime = settings["image"], settings.get("runtime", implied(settings["image"]))
+    image, runtime = settings["image"], of(own, crew)
 
     def at(field: str) -> tuple[str, str]:
         return ("muster" if field in crew and field not in own else "agents", field)
