@@ -24,14 +24,12 @@ class TokenSweepProvider(ForgeProvider):
 
     def create(self, props: Props) -> CreateResult:
         """Revoke what is not kept."""
-        with suppress(CannotMintError):  # the preflight warns of it
-            self._sweep(props, keep={props["kept"]})
+        self._sweep(props, keep={props["kept"]})
         return CreateResult(f"{props['user']}-sweep", props)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Revoke what is no longer kept, also where somebody made it by hand and named it."""
-        with suppress(CannotMintError):  # the preflight warns of it
-            self._sweep(news, keep={news["kept"]}, retired={olds["kept"]})
+        self._sweep(news, keep={news["kept"]}, retired={olds["kept"]})
         return UpdateResult({**olds, **news})
 
     def delete(self, _id: str, props: Props) -> None:
@@ -45,8 +43,6 @@ class TokenSweepProvider(ForgeProvider):
             return
         try:
             self._sweep(props, keep=())
-        except CannotMintError:  # barring the account ends its tokens
-            return
         except UnauthorizedError:
             password = new_password()
             self.forge(props).edit_user(
@@ -59,7 +55,14 @@ class TokenSweepProvider(ForgeProvider):
             self._sweep({**props, "password": password}, keep=())
 
     def _sweep(self, props: Props, keep: Container[int], retired: Container[int] = ()) -> None:
-        forge = self.minting_forge(props)
+        """Revoke tokens, unless this forge lets nobody do that: the preflight warns of it.
+
+        Of an agent that is fired, barring the account ends the tokens.
+        """
+        try:
+            forge = self.minting_forge(props)
+        except CannotMintError:
+            return
         for token in forge.tokens(props["user"]):
             ours = is_ours(token.name) or token.id in retired
             if ours and token.id not in keep:
