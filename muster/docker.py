@@ -20,7 +20,7 @@ from docker.types import Mount
 from muster import docker_host, docker_ssh
 from muster.docker_host import CERTIFICATES, DockerHost, DockerHostError
 from muster.errors import MusterError
-from muster.forge.proxies import is_direct
+from muster.forge.session import DirectSession
 from muster.names import STACK_LABEL
 
 EMPTY_IMAGE = "muster-empty"
@@ -70,7 +70,7 @@ def _client(host: DockerHost) -> docker.DockerClient:
     return docker_ssh.with_api(_Client(host.address, tls=tls))
 
 
-class _Client(docker.APIClient):
+class _Client(DirectSession, docker.APIClient):
     """The SDK's client, which verifies the engine by its own authority alone.
 
     requests (2.34) would prefer REQUESTS_CA_BUNDLE to what a session says, and ask a proxy for an
@@ -87,10 +87,7 @@ class _Client(docker.APIClient):
     ) -> Any:  # noqa: ANN401
         """Return a request's settings, with the session's authority."""
         verify = verify or self.verify
-        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
-        if is_direct(str(url)):
-            settings["proxies"] = {}
-        return settings
+        return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
 
 def _advice(host: DockerHost) -> str:
@@ -163,6 +160,12 @@ def local_image_id(client: docker.DockerClient, image: str) -> str | None:
 def image_user(client: docker.DockerClient, image: str) -> str:
     """Return the user that an image's containers start as; empty for root."""
     return str(client.images.get(image).attrs["Config"].get("User") or "")
+
+
+def variables_of(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment of a container or an image from what Docker reports of it."""
+    lines = (each.partition("=") for each in attributes["Config"].get("Env") or [])
+    return {name: value for name, _, value in lines}
 
 
 def make_empty_image(client: docker.DockerClient) -> None:
@@ -278,14 +281,21 @@ def fill_volume(client: docker.DockerClient, delivery: Delivery) -> None:
             mounts=[Mount(delivery.path, delivery.volume)],
         )
         try:
-            helper.put_archive(delivery.path, _archive(delivery.files, delivery.owner))
+            helper.put_archive(delivery.path, archive_of(delivery.files, delivery.owner))
         finally:
             helper.remove()
     except docker.errors.APIError as error:
         raise DockerError(f"volume {delivery.volume}: {error.explanation}") from None
 
 
-def _archive(files: Mapping[str, str], owner: int) -> bytes:
+def archive_of(files: Mapping[str, str], owner: int, mode: int = 0o400) -> bytes:
+    """Return files as Docker takes them for a container.
+
+    Args:
+        files: each file's content by its name.
+        owner: the user and group whose files they are.
+        mode: what is allowed with them.
+    """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, text in files.items():
@@ -293,7 +303,7 @@ def _archive(files: Mapping[str, str], owner: int) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             info.mtime = int(time.time())
-            info.mode = 0o400
+            info.mode = mode
             info.uid = info.gid = owner
             archive.addfile(info, io.BytesIO(content))
     return packed.getvalue()

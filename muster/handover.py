@@ -10,6 +10,7 @@ import docker
 import docker.errors
 from docker.models.containers import Container
 
+from muster.docker import variables_of
 from muster.errors import MusterError
 from muster.factory import Service
 
@@ -57,12 +58,7 @@ def agents_on_nomad(client: docker.DockerClient) -> list[str]:
     """Return the names of disinto's agents that run because Nomad started them."""
     labelled: dict[str, str | list[str] | bool] = {"label": _NOMADS_LABEL}
     found = client.containers.list(filters=labelled, ignore_removed=True)
-    return [str(each.name) for each in found if _DISINTOS_VARIABLE in _environment(each)]
-
-
-def _environment(container: Container) -> dict[str, str]:
-    variables = (each.partition("=") for each in container.attrs["Config"]["Env"] or [])
-    return {name: value for name, _, value in variables}
+    return [str(each.name) for each in found if _DISINTOS_VARIABLE in variables_of(each.attrs)]
 
 
 def service_of(container: Container) -> Service:
@@ -72,7 +68,7 @@ def service_of(container: Container) -> Service:
     return Service(
         networks=tuple(attributes["NetworkSettings"]["Networks"]),
         volumes=tuple(sorted(each["Name"] for each in mounts if each["Type"] == "volume")),
-        environment=_environment(container),
+        environment=variables_of(attributes),
         image=str(attributes["Config"]["Image"]),
     )
 

@@ -228,12 +228,9 @@ def _ask_forge(seen: Seen, roster: Roster, url: str, administrator: Administrato
 
 def _sandbox(container: Container | None) -> str | None:
     """Read from a container's environment whether its sandbox is on."""
-    variables = (container.attrs["Config"]["Env"] or []) if container else []
-    for variable in variables:
-        name, _, value = variable.partition("=")
-        if name == WORK_VARIABLE:
-            with suppress(ValueError, TypeError, KeyError, RecursionError):
-                return str(json.loads(value)["sandbox"])
+    variables = docker.variables_of(container.attrs) if container else {}
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
+        return str(json.loads(variables[WORK_VARIABLE])["sandbox"])
     return None
 
 

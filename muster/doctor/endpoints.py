@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from muster import keys, project
 from muster.docker import has_network
+from muster.docker_engine import HOST
 from muster.doctor import mends, probe
 from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
 from muster.doctor.probe import Question
@@ -16,7 +17,6 @@ from muster.endpoint import OAUTH_PREFIX, Endpoint, Reply, too_small
 from muster.printable import one_line
 from muster.roster import Agent, Roster, problem
 
-_HOST = "host.docker.internal"
 _PATIENCE = 1.0
 
 
@@ -172,7 +172,7 @@ class _Of:
         parts = urlsplit(self._question.url or "")
         if not parts.hostname:
             return f"{said}. Check the network and its proxy", self._subject.muster("doctor")
-        if parts.hostname != _HOST or parts.port is None:
+        if parts.hostname != HOST or parts.port is None:
             return f"{said}. Start it, or correct base_url", ""
         start = f"llama-server --host 0.0.0.0 --port {parts.port}"
         if not _listens_here(parts.port):

@@ -1,8 +1,6 @@
 """Ask from where the agents ask: in a short-lived container on the crew's network."""
 
-import io
 import json
-import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +14,13 @@ import requests
 from docker.models.containers import Container
 
 from muster import endpoint, names, project
-from muster.docker import DockerError, has_network, local_image_id
+from muster.docker import (
+    DockerError,
+    archive_of,
+    has_network,
+    local_image_id,
+    variables_of,
+)
 from muster.doctor.findings import NotAskedError
 from muster.endpoint import Endpoint, Reply
 from muster.forge.proxies import exceptions
@@ -209,21 +213,14 @@ def _container(
 
 def _put(container: Container, questions: Mapping[str, object]) -> None:
     """Put the questions into the container's root folder, which every image has."""
-    content = json.dumps(questions).encode()
-    entry = tarfile.TarInfo(_QUESTIONS)
-    entry.size = len(content)
-    entry.mode = 0o444  # whoever the image's user is; nobody else is in the container
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.addfile(entry, io.BytesIO(content))
+    # Whoever the image's user is may read it; nobody else is in the container.
+    packed = archive_of({_QUESTIONS: json.dumps(questions)}, owner=0, mode=0o444)
     try:
-        container.put_archive("/", packed.getvalue())
+        container.put_archive("/", packed)
     except docker.errors.APIError as error:
         raise DockerError(f"{container.name} does not take a file: {error}") from None
 
 
 def _environment(client: docker.DockerClient, image: str, urls: Sequence[str]) -> dict[str, str]:
     """Return what keeps direct hosts from a proxy that the image's environment names."""
-    variables = client.images.get(image).attrs["Config"].get("Env") or []
-    own = dict(variable.partition("=")[::2] for variable in variables)
-    return exceptions(own, *urls)
+    return exceptions(variables_of(client.images.get(image).attrs), *urls)

@@ -52,7 +52,25 @@ def session() -> requests.Session:
     return found
 
 
-class _Session(requests.Session):
+class DirectSession(requests.Session):
+    """Takes proxies and the CA bundle from the environment, but no proxy for a direct host."""
+
+    def merge_environment_settings(
+        self,
+        url: Any,  # noqa: ANN401 - the base's types
+        proxies: Any,  # noqa: ANN401
+        stream: Any,  # noqa: ANN401
+        verify: Any,  # noqa: ANN401
+        cert: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Return a request's settings."""
+        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if is_direct(str(url)):
+            settings["proxies"] = {}
+        return settings
+
+
+class _Session(DirectSession):
     """Follows redirects on the same host only, and only those that keep the method.
 
     A forge redirects from the old name of a user or a repository to the new one (307).
@@ -73,20 +91,6 @@ class _Session(requests.Session):
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Keep our header, for the host is the same; requests would look into .netrc here."""
-
-    def merge_environment_settings(
-        self,
-        url: Any,  # noqa: ANN401 - the base's types
-        proxies: Any,  # noqa: ANN401
-        stream: Any,  # noqa: ANN401
-        verify: Any,  # noqa: ANN401
-        cert: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        """Take proxies and the CA bundle from the environment, but no proxy for a direct host."""
-        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
-        if is_direct(str(url)):
-            settings["proxies"] = {}
-        return settings
 
     def rebuild_proxies(
         self,
