@@ -27,8 +27,12 @@ gc.set_threshold(50_000)
 async def main() -> dict[str, object]:
     """Declare the crew; return what the stack says of it."""
     try:
-        found = project.find(
-            pulumi.get_stack(), os.environ, lambda key: get_config(f"{pulumi.get_project()}:{key}")
+        found = project.inspect(
+            project.read(
+                pulumi.get_stack(),
+                os.environ,
+                lambda key: get_config(f"{pulumi.get_project()}:{key}"),
+            )
         )
         for warning in found.warnings:
             pulumi.log.warn(warning)

@@ -313,12 +313,29 @@ def forge_problems(
     except (UnauthorizedError, ForbiddenError) as error:
         if roster.muster.local_forge and isinstance(error, UnauthorizedError):
             return  # its administrator is still to be made, or to be given this password
-        yield (
-            f"forge {url} does not let the administrator's credentials do what an update needs: "
-            f"{error}. Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT"
-        )
+        yield _not_allowed(url, error)
     except ForgeError as error:
         yield problem(roster, ("forge_url",), str(error))
+
+
+def refused(url: str, administrator: Administrator, repo: str) -> str | None:
+    """Return why the forge does not let the administrator do what an update needs.
+
+    Raises:
+        ForgeError: the forge cannot be reached.
+    """
+    try:
+        Forge(url, administrator.api, patience=PATIENCE).may_administer(repo)
+    except (UnauthorizedError, ForbiddenError) as error:
+        return _not_allowed(url, error)
+    return None
+
+
+def _not_allowed(url: str, error: ForgeError) -> str:
+    return (
+        f"forge {url} does not let the administrator's credentials do what an update needs: "
+        f"{error}. Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT"
+    )
 
 
 def _operations(roster: Roster, url: str, administrator: Administrator) -> str | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from muster import (
@@ -19,9 +19,12 @@ from muster.docker_host import DockerHost
 from muster.forge import Administrator
 from muster.keys import Keys
 from muster.preflight import PreflightError
-from muster.roster import Agent, Roster, load
+from muster.roster import Agent, Roster, load, parse
 
 HIGHEST_PORT = 65535
+
+CANDIDATE = "MUSTER_CANDIDATE"
+"""Names a file with a changed roster that `muster` previews before it writes the roster itself."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Project:
-    """What a crew is made from.
+class Settings:
+    """What roster, stack configuration and environment say.
 
     Attributes:
         stack: the stack's name.
@@ -47,12 +50,7 @@ class Project:
         administrator: the forge administrator's credentials.
         keys: the real keys of endpoints.
         forge_port: the local forge's port on this machine's loopback.
-        images: the id of each image in use.
-        docker_host: how the Docker engine is reached.
-        docker_engine: what that engine is.
         given: credentials made by hand, by agent.
-        operations: the repository of operations, if the forge has it and an agent clones it.
-        warnings: what a person should know before an update.
     """
 
     stack: str
@@ -60,24 +58,14 @@ class Project:
     administrator: Administrator
     keys: Keys
     forge_port: int
-    images: Mapping[str, str]
-    docker_host: DockerHost
-    docker_engine: DockerEngine
     given: Mapping[str, Given] = field(default_factory=dict)
-    operations: str | None = None
-    warnings: tuple[str, ...] = ()
-
-    def repositories_of(self, agent: Agent) -> list[str]:
-        """Return the repositories that an agent may use, the project's first."""
-        found = self.roster.repositories_of(agent)
-        if agent.runtime == "disinto" and self.operations and self.operations not in found:
-            found.append(self.operations)
-        return found
 
     @property
     def forge_url(self) -> str:
         """The forge, as seen from where Pulumi runs."""
-        return _forge_url(self.roster, self.forge_port)
+        if self.roster.muster.local_forge:
+            return local_forge.url(self.forge_port)
+        return str(self.roster.forge_url)
 
     @property
     def internal_forge_url(self) -> str:
@@ -90,51 +78,91 @@ class Project:
         return network(self.roster)
 
 
-def find(
+@dataclass(frozen=True, kw_only=True)
+class Project(Settings):
+    """What a crew is made from: the settings, and what Docker and the forge reported.
+
+    Attributes:
+        images: the id of each image in use.
+        docker_host: how the Docker engine is reached.
+        docker_engine: what that engine is.
+        operations: the repository of operations, if the forge has it and an agent clones it.
+        warnings: what a person should know before an update.
+    """
+
+    images: Mapping[str, str]
+    docker_host: DockerHost
+    docker_engine: DockerEngine
+    operations: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def repositories_of(self, agent: Agent) -> list[str]:
+        """Return the repositories that an agent may use, the project's first."""
+        found = self.roster.repositories_of(agent)
+        if agent.runtime == "disinto" and self.operations and self.operations not in found:
+            found.append(self.operations)
+        return found
+
+
+def read(
     stack: str,
     environment: Mapping[str, str],
     configuration: Callable[[str], str | None],
-) -> Project:
-    """Read the stack's roster, and look at everything that an update needs.
+    folder: Path = Path(),
+) -> Settings:
+    """Read the stack's roster and settings; nothing is sent anywhere.
 
     Args:
         stack: the stack's name, which selects `stacks/<stack>.toml`.
-        environment: the environment's variables; they win over the configuration.
+        environment: the environment's variables; they win over the configuration. `CANDIDATE`
+            names a file whose text is read in place of the roster's.
         configuration: the stack configuration's values by key, None where there is none.
+        folder: the folder of `Pulumi.yaml`; paths in errors begin with it.
 
     Raises:
         RosterError: the roster is missing or wrong.
         AdministratorMissingError: no credentials of the forge's administrator.
         KeysError: the configuration does not hold keys in their form.
-        PreflightError: something that an update needs is missing.
+        PreflightError: the configuration's port, or a credential made by hand, is wrong.
     """
-    roster = load(Path(configuration("roster") or f"stacks/{stack}.toml"))
-    who = administrator.find(environment, configuration)
-    found_keys = keys.find(environment, configuration)
-    forge_port = port(configuration("forgePort"))
-    given = _given(configuration("given"))
+    path = folder / (configuration("roster") or f"stacks/{stack}.toml")
+    candidate = environment.get(CANDIDATE)
+    roster = parse(Path(candidate).read_bytes().decode(), path) if candidate else load(path)
+    return Settings(
+        stack,
+        roster,
+        administrator.find(environment, configuration),
+        keys.find(environment, configuration),
+        port(configuration("forgePort")),
+        _given(configuration("given")),
+    )
+
+
+def inspect(settings: Settings) -> Project:
+    """Check everything that an update needs, without a change.
+
+    Raises:
+        PreflightError: something is missing or wrong.
+    """
+    roster = settings.roster
     found = preflight.inspect(
         roster,
-        stack,
-        forge_url=_forge_url(roster, forge_port),
-        administrator=who,
-        keys=found_keys,
-        given=[agent for agent, each in given.items() if each.token],
+        settings.stack,
+        forge_url=settings.forge_url,
+        administrator=settings.administrator,
+        keys=settings.keys,
+        given=[agent for agent, each in settings.given.items() if each.token],
     )
     host = docker_host.resolve(roster.muster.docker_host)
     warnings = map(str, docker_engine.warnings(host, found.engine, roster))
+    known = {each.name: getattr(settings, each.name) for each in fields(Settings)}
     return Project(
-        stack,
-        roster,
-        who,
-        found_keys,
-        forge_port,
-        found.images,
-        host,
-        found.engine,
-        given,
-        found.operations,
-        (*warnings, *found.warnings),
+        **known,
+        images=found.images,
+        docker_host=host,
+        docker_engine=found.engine,
+        operations=found.operations,
+        warnings=(*warnings, *found.warnings),
     )
 
 
@@ -172,9 +200,3 @@ def _given(configured: str | None) -> dict[str, Given]:
             "pulumi config set --secret --path 'muster:given[\"NAME\"].token'"
         )
         raise PreflightError([problem]) from None
-
-
-def _forge_url(roster: Roster, port: int) -> str:
-    if roster.muster.local_forge:
-        return local_forge.url(port)
-    return str(roster.forge_url)

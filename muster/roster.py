@@ -10,11 +10,19 @@ complete and check a roster that begins with
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from muster import problems, rules, runtimes, toml_file
@@ -36,7 +44,7 @@ from muster.runtimes import Runtime
 from muster.toml_file import Place
 from muster.work_settings import Budgets, Endpoint, Work
 
-__all__ = ["Agent", "Muster", "Problem", "Roster", "RosterError", "load", "problem"]
+__all__ = ["Agent", "Muster", "Problem", "Roster", "RosterError", "load", "parse", "problem"]
 
 SCHEMA = "#:schema ../muster/roster.schema.json"
 """The line by which editors find the schema, in `stacks/`."""
@@ -327,6 +335,11 @@ class Roster(BaseModel):
     path: Path
     factory: dict[str, Any] = {}
     """The keys and tables that belong to a disinto factory, with `[agents.schedule]`."""
+    _file: toml_file.TomlFile = PrivateAttr()
+
+    def line_of(self, place: Place) -> int | None:
+        """Return the line on which a key begins, or else the table that would hold it."""
+        return self._file.line_of(place)
 
     @property
     def operations(self) -> str:
@@ -356,8 +369,21 @@ def load(path: Path) -> Roster:
         RosterError: the file is missing or unreadable, is no TOML, or breaks a rule. All that is
             wrong in a file is told at once.
     """
+    return _from_file(path, lambda: toml_file.read(path))
+
+
+def parse(text: str, path: Path) -> Roster:
+    """Read a roster's text, which need not be in its file yet.
+
+    Raises:
+        RosterError: as for `load`.
+    """
+    return _from_file(path, lambda: toml_file.parse(text))
+
+
+def _from_file(path: Path, read: Callable[[], toml_file.TomlFile]) -> Roster:
     try:
-        file = toml_file.read(path)
+        file = read()
     except toml_file.TomlFileError as error:
         raise RosterError([Problem(path, error.line, None, None, str(error))]) from None
     roster, findings = _validated(path, file.data)
@@ -378,12 +404,13 @@ def load(path: Path) -> Roster:
     if roster is None or findings:
         told = [_problem(path, file.line_of(place), place, message) for place, message in findings]
         raise RosterError(sorted(told, key=lambda problem: problem.line or 0))
+    roster._file = file  # noqa: SLF001 - the roster's own module
     return roster
 
 
 def problem(roster: Roster, place: Place, message: str) -> Problem:
     """Return what is wrong at a place of a roster that was read, and breaks no rule itself."""
-    return _problem(roster.path, toml_file.read(roster.path).line_of(place), place, message)
+    return _problem(roster.path, roster.line_of(place), place, message)
 
 
 def _problem(path: Path, line: int | None, place: Place, message: str) -> Problem:

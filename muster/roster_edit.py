@@ -5,10 +5,8 @@ against what the file then says: one that changed anything else is refused.
 """
 
 import itertools
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,68 +47,6 @@ def write(path: Path, text: str) -> None:
         files.replace(path, text.encode(), mode=None if path.exists() else 0o644)
     except OSError as error:
         raise RosterEditError(f"{path}: {error.strerror}") from None
-
-
-class Trial:
-    """A roster's new text, on trial."""
-
-    def __init__(self) -> None:
-        self.kept = False
-
-    def keep(self) -> None:
-        """Let the new text stay."""
-        self.kept = True
-
-
-@contextmanager
-def tried(path: Path, text: str, note: Path) -> Iterator[Trial]:
-    """Put a text in a roster's place, and the old one back unless the new one is kept.
-
-    Args:
-        path: the roster.
-        text: its new text.
-        note: a file that keeps both texts meanwhile, for `taken_back`.
-
-    Raises:
-        RosterEditError: the file cannot be read or written.
-    """
-    before, trial = read(path), Trial()
-    try:
-        _keep(note, json.dumps({"roster": str(path.resolve()), "before": before, "text": text}))
-        write(path, text)
-        yield trial
-    finally:
-        if not trial.kept and read(path) == text:  # somebody else's edit meanwhile stays
-            write(path, before)
-        note.unlink(missing_ok=True)
-
-
-def taken_back(note: Path) -> Path | None:
-    """Put back the text of a roster whose trial was never decided, for its process was killed.
-
-    Returns:
-        The roster, None where there was nothing to put back.
-
-    Raises:
-        RosterEditError: the roster cannot be read or written.
-    """
-    try:
-        kept = json.loads(note.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    path = Path(kept["roster"])
-    undecided = path.exists() and read(path) == kept["text"]
-    if undecided:
-        write(path, kept["before"])
-    note.unlink()
-    return path if undecided else None
-
-
-def _keep(note: Path, text: str) -> None:
-    try:
-        files.replace(note, text.encode(), mode=files.PRIVATE)
-    except OSError as error:
-        raise RosterEditError(f"{note}: {error.strerror}") from None
 
 
 def fields(text: str, agent: str) -> dict[str, Any] | None:

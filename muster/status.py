@@ -152,11 +152,11 @@ def recorded(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 _OF_AN_AGENT = "muster:index:Agent$"
-_CONTAINER = "docker:index/container:Container"
+CONTAINER = "docker:index/container:Container"
 _FACTS = {
     "forgejo:BotUser": ("user_id",),
     "forgejo:AccessToken": ("issued_at",),
-    _CONTAINER: (),
+    CONTAINER: (),
 }
 """What is read of an agent's resources, by their kinds."""
 
@@ -300,7 +300,7 @@ def _docker_drift(
         yield f"container {container.status if container else 'is gone'}: muster up"
     elif wanted == "stopped" and running:
         yield "container runs: muster up stops it"
-    made = seen.recorded[agent.name].get(f"{_CONTAINER}:id")
+    made = seen.recorded[agent.name].get(f"{CONTAINER}:id")
     if running and made is not None and container is not None and container.id != made:
         yield "container made anew by somebody else, docker compose say: muster up replaces it"
     newer = seen.images.get(agent.image)

@@ -49,9 +49,18 @@ def read(path: Path) -> TomlFile:
     """Read a TOML file.
 
     Raises:
-        TomlFileError: the file is missing, unreadable or no TOML.
+        TomlFileError: the file is missing, unreadable or not valid TOML.
     """
-    text = _text(path)
+    return parse(_text(path))
+
+
+def parse(text: str) -> TomlFile:
+    """Read the text of a TOML file.
+
+    Raises:
+        TomlFileError: it is not valid TOML.
+    """
+    text = text.removeprefix(MARK)
     try:
         return TomlFile(text, tomllib.loads(text))
     except ValueError as error:  # a TOMLDecodeError, or a number that Python does not take

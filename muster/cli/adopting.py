@@ -16,7 +16,7 @@ from rich.table import Table
 
 from muster import administrator, factory, handover, roster_edit
 from muster.cli.engine import stacks
-from muster.cli.place import STACKS
+from muster.cli.place import settings_path
 from muster.cli.session import RosterChange, Session
 from muster.docker import engine
 from muster.errors import MusterError
@@ -93,7 +93,7 @@ class Adoption:
         """
         session = self._session
         path, made = session.roster_path, factory.new_roster(self._factory)
-        settings = session.project / STACKS / f"Pulumi.{session.stack}.yaml"
+        settings = settings_path(session.project, session.stack)
         had_roster, had_settings = path.exists(), settings.exists()
         with ExitStack() as undo:
             if session.stack not in stacks(session.project):
@@ -185,6 +185,7 @@ class Adoption:
             question=f"Take over {names}?",
             ways=self._standing(),
             secrets=secrets,
+            agents=frozenset(agent.name for agent in found.agents),
         )
 
     def _hand_over(self, old: Sequence[Container]) -> None:

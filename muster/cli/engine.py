@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,15 +21,17 @@ from pulumi.automation import (
     PulumiCommand,
     Stack,
     StackNotFoundError,
+    UpdateSummary,
 )
 from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import create_command_error
 from pulumi.automation.events import EngineEvent
+from semver import VersionInfo
 
+from muster.cli import place
 from muster.errors import MusterError
-
-_NAMESPACE = "muster:"
-"""What the keys of the stack's configuration begin with."""
+from muster.project import CANDIDATE
+from toolchain.pulumi import VERSION
 
 OnEvent = Callable[[EngineEvent], None]
 
@@ -44,7 +48,8 @@ class Pulumi(PulumiCommand):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        # The base's would run `pulumi version`; set-up sees to the version.
+        self.command, self.version = "pulumi", VersionInfo.parse(VERSION)
         self._process: subprocess.Popen[str] | None = None
         self._cancelled = False
 
@@ -125,12 +130,20 @@ class _Stack(Stack):
     """A stack whose updates end when they end."""
 
     def outputs(self) -> OutputMap:
-        """Ask for nothing: the SDK asks after each update, in two more runs of Pulumi."""
+        """Return nothing: the SDK reads them after each update, in two more runs of Pulumi."""
         return {}
 
-
-def _workspace(project: Path, pulumi: Pulumi) -> _Workspace:
-    return _Workspace(work_dir=str(project), pulumi_command=pulumi)
+    def info(self, show_secrets: bool = True) -> UpdateSummary | None:  # noqa: ARG002, FBT001, FBT002
+        """Return a placeholder: the SDK reads the history after each update, in one more run."""
+        return UpdateSummary(
+            kind="update",
+            start_time=datetime.now(UTC),
+            message="",
+            environment={},
+            config={},
+            result="succeeded",
+            version=None,
+        )
 
 
 def stacks(project: Path) -> dict[str, bool]:
@@ -157,7 +170,10 @@ class Engine:
     def __init__(self, project: Path, stack: str) -> None:
         self.project, self.stack = project, stack
         self._pulumi = Pulumi()
-        self._stack = _Stack(stack, _workspace(project, self._pulumi), StackInitMode.SELECT)
+        self._environment: dict[str, str] = {}
+        workspace = _Workspace(work_dir=str(project), pulumi_command=self._pulumi)
+        workspace.env_vars = self._environment
+        self._stack = _Stack(stack, workspace, StackInitMode.SELECT)
 
     def make_stack(self, *, select: bool) -> None:
         """Make the stack."""
@@ -166,6 +182,18 @@ class Engine:
     def remove_stack(self) -> None:
         """Remove the stack, which has to be empty, with its configuration."""
         self._run("stack", "rm", "--yes")
+
+    @contextmanager
+    def candidate(self, roster: str) -> Iterator[None]:
+        """Have the program read this text in place of the stack's roster."""
+        with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8", newline="") as file:
+            file.write(roster)
+            file.flush()
+            self._environment[CANDIDATE] = file.name
+            try:
+                yield
+            finally:
+                del self._environment[CANDIDATE]
 
     def preview(self, on_event: OnEvent, *, refresh: bool, destroy: bool = False) -> None:
         """Look at what an update, or the end of the stack, would do."""
@@ -206,12 +234,19 @@ class Engine:
         return deployment
 
     def configuration(self) -> dict[str, str]:
-        """Return what the stack's configuration says to Muster, by key, its secrets decrypted."""
+        """Return what the stack's configuration says to Muster, by key, its secrets decrypted.
+
+        Raises:
+            PlaceError: the file is not valid YAML.
+        """
+        stored = place.settings(self.project, self.stack)
+        if all(isinstance(value, str) for value in stored.values()):  # none is a secret
+            return stored
         shown = json.loads(self._run("config", "--json", "--show-secrets"))
         return {
-            key.removeprefix(_NAMESPACE): each.get("value", "")
+            key.removeprefix(place.NAMESPACE): each.get("value", "")
             for key, each in shown.items()
-            if key.startswith(_NAMESPACE)
+            if key.startswith(place.NAMESPACE)
         }
 
     def backend(self) -> str:
@@ -222,11 +257,11 @@ class Engine:
 
     def keep_secret(self, key: str, value: str) -> None:
         """Keep a secret in the stack's configuration; it goes by standard input."""
-        self._run("config", "set", "--secret", "--path", f"{_NAMESPACE}{key}", stdin=value)
+        self._run("config", "set", "--secret", "--path", f"{place.NAMESPACE}{key}", stdin=value)
 
     def forget(self, key: str) -> None:
         """Remove a value from the stack's configuration; one that is missing is fine."""
-        self._run("config", "rm", "--path", f"{_NAMESPACE}{key}")
+        self._run("config", "rm", "--path", f"{place.NAMESPACE}{key}")
 
     def _run(self, *arguments: str, stdin: str = "") -> str:
         with self._explained():

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,6 +16,8 @@ from toolchain.paths import BIN, ROOT
 
 PROJECT_FILE = "Pulumi.yaml"
 STACKS = "stacks"
+NAMESPACE = "muster:"
+"""What the keys of a stack's configuration begin with."""
 
 FROM_ENV_FILE = (
     ("FORGE_ADMIN_USER", "FORGE_ADMIN_PASS"),
@@ -78,17 +81,35 @@ def activate(environment: MutableMapping[str, str], project: Path, admin_token: 
     environment.update(variables(environment))
 
 
+def settings_path(project: Path, stack: str) -> Path:
+    """Return the file with a stack's configuration, which need not exist."""
+    return project / STACKS / f"Pulumi.{stack}.yaml"
+
+
+def settings(project: Path, stack: str) -> dict[str, Any]:
+    """Return Muster's part of a stack's configuration by key, its secrets encrypted.
+
+    Raises:
+        PlaceError: the file is not valid YAML.
+    """
+    file = settings_path(project, stack)
+    try:
+        found = yaml.safe_load(file.read_text()) if file.is_file() else None
+    except yaml.YAMLError:
+        raise PlaceError(f"{file}: not valid YAML; correct it, or restore it from git") from None
+    configured = (found or {}).get("config") or {}
+    return {
+        key.removeprefix(NAMESPACE): value
+        for key, value in configured.items()
+        if key.startswith(NAMESPACE)
+    }
+
+
 def roster_path(project: Path, stack: str) -> Path:
     """Return the roster of a stack, as its configuration names it or else by its name.
 
     Raises:
         PlaceError: the stack's configuration is no YAML.
     """
-    file = project / STACKS / f"Pulumi.{stack}.yaml"
-    try:
-        settings = yaml.safe_load(file.read_text()) if file.is_file() else None
-    except yaml.YAMLError:
-        raise PlaceError(f"{file}: this is no YAML; mend it, or take it from git") from None
-    configured = ((settings or {}).get("config") or {}).get("muster:roster")
-    path = project / (configured or f"{STACKS}/{stack}.toml")
+    path = project / (settings(project, stack).get("roster") or f"{STACKS}/{stack}.toml")
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

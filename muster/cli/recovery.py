@@ -4,11 +4,12 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -79,7 +80,7 @@ def lock_of(engine: Engine) -> Lock | None:
     return None
 
 
-def clean_up(engine: Engine, say: Callable[[str], None]) -> None:
+def clean_up(engine: Engine, deployment: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """End plugins whose engine is gone, and clear the creates that it had begun.
 
     Raises:
@@ -89,7 +90,7 @@ def clean_up(engine: Engine, say: Callable[[str], None]) -> None:
         with suppress(psutil.NoSuchProcess):  # it has ended by itself
             say(f"A killed run left {plugin.name()} (process {plugin.pid}) at work: ended.")
             end(plugin)
-    pending = engine.state().get("pending_operations") or []
+    pending = deployment.get("pending_operations") or []
     if pending:
         names = ", ".join(each["resource"]["urn"].rsplit("::", 1)[-1] for each in pending)
         say(f"A killed run had begun and not ended: {names}. Clearing that first.")

@@ -4,21 +4,21 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from muster import roster_edit
+from muster import docker, drift, files, preflight, project, roster_edit
 from muster.cli import lock, place, recovery
 from muster.cli.changes import Changes
 from muster.cli.engine import Engine, EngineError, stacks
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
 from muster.forge import Forge
-from muster.roster import Agent, Roster, load
+from muster.roster import Agent, Roster, load, parse
 from muster.status import recorded
 
 _DOCKER_UNREACHABLE = "Error pinging Docker server"
@@ -31,11 +31,12 @@ class RosterChange:
 
     Attributes:
         text: the roster's new text.
-        question: what is asked first.
-        ways: what can be done where the update fails half-way.
+        question: the question before it.
+        ways: what the user can do if the update fails half-way.
         secrets: what the stack's configuration keeps from then on, by key.
         forget: keys that it no longer keeps.
-        about: the only agents that may change without a question; None asks in any case.
+        agents: the agents that the change is about.
+        asks: whether to ask in any case, or only if other agents would change too.
     """
 
     text: str
@@ -43,7 +44,8 @@ class RosterChange:
     ways: str
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     forget: Sequence[str] = ()
-    about: frozenset[str] | None = None
+    agents: frozenset[str] = frozenset()
+    asks: bool = True
 
 
 class Session:
@@ -67,11 +69,19 @@ class Session:
         self.project = place.folder()
         place.activate(os.environ, self.project, _token(admin_token))
         self.stack = stack or _default_stack(self.project)
+        self._deployment: dict[str, Any] | None = None
+        self._began = False
 
     @cached_property
     def engine(self) -> Engine:
         """The stack's engine."""
         return Engine(self.project, self.stack)
+
+    @property
+    def _folder(self) -> Path:
+        """The project's folder as a user would write it."""
+        here = Path.cwd()
+        return self.project.relative_to(here) if self.project.is_relative_to(here) else self.project
 
     @property
     def roster_path(self) -> Path:
@@ -98,14 +108,28 @@ class Session:
     def alone(self) -> Iterator[None]:
         """Keep every other `muster` from changing this stack."""
         with lock.alone(self.project, self.stack, self.screen.say):
-            if taken := roster_edit.taken_back(self._trial):
-                self.screen.say(f"A muster that was killed left {taken} changed: put back.")
+            self._deployment = None
             yield
 
-    @property
-    def _trial(self) -> Path:
-        """Where a roster's two texts are kept while nobody has decided between them."""
-        return lock.folder(self.project) / f"{self.stack}.trial"
+    def deployment(self) -> dict[str, Any]:
+        """Return the stack's state, read once until an update changes it.
+
+        Raises:
+            EngineError: it cannot be read.
+        """
+        if self._deployment is None:
+            self._deployment = self.engine.state()
+        return self._deployment
+
+    def check(self) -> None:
+        """Check what an update needs before the engine refreshes: it would fail per resource.
+
+        Raises:
+            MusterError: something is missing or wrong; nothing was changed.
+        """
+        self.deployment()  # reports a stack that does not exist
+        configured = self.engine.configuration()
+        project.inspect(project.read(self.stack, os.environ, configured.get, self._folder))
 
     def preview(self, *, refresh: bool, destroy: bool = False) -> Changes:
         """Show what an update would do.
@@ -113,7 +137,9 @@ class Session:
         Raises:
             EngineError: the program, or something that an update needs, is wrong.
         """
-        doing = f"Looking at stack {self.stack}"
+        if refresh:
+            self.check()
+        doing = f"Previewing stack {self.stack}"
         changes = self._refreshing(
             doing,
             lambda seen, fresh: self.engine.preview(seen, refresh=fresh, destroy=destroy),
@@ -129,6 +155,8 @@ class Session:
         Raises:
             EngineError: something failed; what was done is kept.
         """
+        if refresh:
+            self.check()
         doing = f"Updating stack {self.stack}"
         return self._refreshing(
             doing, lambda seen, fresh: self.engine.up(seen, refresh=fresh), refresh=refresh
@@ -144,20 +172,28 @@ class Session:
         return self._run(doing, lambda seen: self.engine.destroy(seen, refresh=refresh))
 
     def expect_forge(self) -> None:
-        """Make sure that the forge answers before what is there is removed.
+        """Check that Docker and the forge can be reached before anything is removed.
 
         A local forge is part of the stack.
 
         Raises:
-            MusterError: it does not; nothing was changed.
+            MusterError: one of them cannot, or refuses the administrator; nothing was changed.
         """
-        found = self.roster()
-        url = found.forge_url
-        if url and not found.muster.local_forge and not Forge(url, None).answers():
+        configured = self.engine.configuration()
+        settings = project.read(self.stack, os.environ, configured.get, self._folder)
+        roster = settings.roster
+        with docker.engine(roster.muster.docker_host):
+            pass
+        if roster.muster.local_forge:
+            return
+        url = settings.forge_url
+        if not Forge(url, None).answers():
             raise MusterError(
                 f"the forge at {url} does not answer, and the crew's accounts are to be barred "
                 "there: start it first. Nothing was changed"
             )
+        if problem := preflight.refused(url, settings.administrator, roster.repo):
+            raise MusterError(f"{problem}. Nothing was changed")
 
     def agents(self, names: list[str] | None) -> list[Agent]:
         """Return the agents of these names, or the whole crew where none is named.
@@ -178,58 +214,91 @@ class Session:
 
         The roster may have been put back to an earlier version since.
         """
-        said = recorded(self.engine.state())
+        said = recorded(self.deployment())
         return {
             name: max(number, said.get(name, {}).get("rotation", 0)) + 1
             for name, number in rotations.items()
         }
 
     def change_roster(self, change: RosterChange, *, yes: bool, only_preview: bool = False) -> None:
-        """Write a changed roster, show what that means, ask, make it so, and report it.
+        """Preview a change of the roster, ask, apply it, and report it.
 
         Args:
             change: the roster's new text, and what goes with it.
-            yes: whether the answer was given beforehand.
+            yes: whether the answer was given beforehand; then there is no preview.
             only_preview: change nothing.
 
         Raises:
             MusterError: something is wrong; the roster is as before, or the text says what to do.
         """
         if only_preview:
-            with roster_edit.tried(self.roster_path, change.text, self._trial):
-                self.roster()
-                self.screen.report(self.outcome(self.preview(refresh=False)))
+            self.screen.report(self.outcome(self._preview_of(change)))
             return
         self.done(self.carry_out(change, yes=yes))
 
     def carry_out(self, change: RosterChange, *, yes: bool) -> Changes:
-        """Write a changed roster, show what that means, ask, make it so.
+        """Preview a change of the roster, ask, and apply it.
 
-        A roster that is refused or declined is as before. One whose update fails half-way stays.
+        The roster is written after the answer, and is as before if nothing else was changed.
 
         Raises:
             MusterError: something is wrong; the roster is as before, or the text says what to do.
         """
-        if not yes and change.about is None:
+        if not yes and change.asks:
             self.screen.expect_answer()
-        with roster_edit.tried(self.roster_path, change.text, self._trial) as trial:
-            self.roster()  # what is wrong in it is told at once
-            planned = self.preview(refresh=False)
-            if change.about is not None:
-                others = {each.agent for each in planned.all if each.agent} - change.about
-                yes = yes or not others
-            if not yes:
+        parse(change.text, self.roster_path)
+        if not yes:
+            planned = self._preview_of(change)
+            others = {each.agent for each in planned.all if each.agent} - change.agents
+            if change.asks or others:
                 self.screen.confirm(change.question)
-            # From here on the answer is yes: a signal or a failure leaves the roster changed.
-            trial.keep()
+        refresh = self._changed_outside(change.agents)
+        with self._written(change):
+            return self.up(refresh=refresh)
+
+    def _preview_of(self, change: RosterChange) -> Changes:
+        """Preview a roster that is not written."""
+        parse(change.text, self.roster_path)
+        with self.engine.candidate(change.text):
+            return self.preview(refresh=False)
+
+    def _changed_outside(self, agents: Iterable[str]) -> bool:
+        """Return whether somebody else changed what these agents have: then a refresh is due."""
+        configured = self.engine.configuration()
+        try:
+            settings = project.read(self.stack, os.environ, configured.get, self._folder)
+            return drift.changed_outside(settings, self.deployment(), agents)
+        except MusterError:  # the update reports it
+            return False
+
+    @contextmanager
+    def _written(self, change: RosterChange) -> Iterator[None]:
+        """Write roster and stack configuration; restore both if the update changes nothing."""
+        settings = place.settings_path(self.project, self.stack)
+        before = self.roster_text(), settings.read_bytes() if settings.exists() else None
+        self._began = False
+        try:
             for key in self._kept(change.forget):
                 self.engine.forget(key)
             for key, value in change.secrets.items():
                 self.engine.keep_secret(key, value)
-        try:
-            return self.up(refresh=True)
-        except EngineError as error:
-            raise EngineError(f"{error}\n{change.ways}") from None
+            roster_edit.write(self.roster_path, change.text)
+            yield
+        except BaseException as error:
+            if not self._began:
+                self._restore(change.text, *before)
+            elif isinstance(error, EngineError):
+                raise EngineError(f"{error}\n{change.ways}") from None
+            raise
+
+    def _restore(self, text: str, roster: str, settings: bytes | None) -> None:
+        if self.roster_text() == text:  # somebody else's edit meanwhile stays
+            roster_edit.write(self.roster_path, roster)
+        path = place.settings_path(self.project, self.stack)
+        if settings is not None:
+            files.replace(path, settings)
+        else:
+            path.unlink(missing_ok=True)
 
     def _kept(self, keys: Sequence[str]) -> list[str]:
         """Return those of these keys by agent that the stack's configuration has."""
@@ -287,9 +356,11 @@ class Session:
         try:
             with self.engine.cancelling(self.screen.say) as cancelled:
                 if not silent:
-                    recovery.clean_up(self.engine, self.screen.say)
+                    recovery.clean_up(self.engine, self.deployment(), self.screen.say)
+                    self._deployment = None
                 recovery.past_stale_lock(self.engine, self.screen.say, attempt)
         except EngineError as error:
+            self._began = not silent and any(each.all for each in collected)
             if cancelled:
                 kept = "what was done is kept, and muster up finishes it"
                 raise EngineError(

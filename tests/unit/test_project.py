@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def find(
     configuration: Mapping[str, str] = NOTHING, environment: Mapping[str, str] = ADMINISTRATOR
 ) -> Project:
-    return projects.find("live", environment, configuration.get)
+    return projects.inspect(projects.read("live", environment, configuration.get))
 
 
 def roster(text: str = ROSTER, path: str = "stacks/live.toml") -> None:
@@ -75,6 +75,20 @@ def test_the_stacks_name_selects_the_roster(asked: list[dict[str, Any]]) -> None
 def test_the_configuration_may_name_another_roster() -> None:
     roster(ROSTER.replace('"demo"', '"site"'), "factory.toml")
     assert find({"roster": "factory.toml"}).roster.name == "site"
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_candidate_is_read_in_place_of_the_roster_and_its_errors_name_the_roster(
+    tmp_path: Path,
+) -> None:
+    roster()
+    candidate = tmp_path / "candidate"
+    environment = {**ADMINISTRATOR, projects.CANDIDATE: str(candidate)}
+    candidate.write_text(ROSTER.replace('"demo"', '"site"'))
+    assert find(environment=environment).roster.name == "site"
+    candidate.write_text(f"{ROSTER}primary_branch = 3\n")
+    with pytest.raises(RosterError, match=r"^stacks/live\.toml:4: primary_branch"):
+        find(environment=environment)
 
 
 def test_a_stack_without_a_roster_is_told_before_anything_is_asked(

@@ -143,49 +143,13 @@ def test_a_section_that_cannot_be_added_is_refused() -> None:
         roster_edit.with_agent("agents = { dev = {} }\n", "x", {"roles": ["dev"]})
 
 
-def test_a_trial_that_is_not_kept_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_written_roster_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "acme.toml"
     path.write_bytes(ROSTER.encode())
     path.chmod(0o640)
-    with roster_edit.tried(path, "name = 'other'\n", tmp_path / "note"):
-        assert path.read_text() == "name = 'other'\n"
-    assert path.read_bytes() == ROSTER.encode()
+    roster_edit.write(path, "name = 'other'\n")
+    assert path.read_text() == "name = 'other'\n"
     assert path.stat().st_mode & 0o777 == 0o640
-
-
-def test_a_trial_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "acme.toml"
-    path.write_bytes(ROSTER.encode())
-    with pytest.raises(KeyboardInterrupt), roster_edit.tried(path, "", tmp_path / "note"):
-        raise KeyboardInterrupt
-    assert path.read_bytes() == ROSTER.encode()
-
-
-def test_a_trial_whose_process_was_killed_is_put_back_by_the_next(tmp_path: Path) -> None:
-    path, note = tmp_path / "acme.toml", tmp_path / "note"
-    path.write_bytes(ROSTER.encode())
-    trial = roster_edit.tried(path, "name = 'other'\n", note)
-    trial.__enter__()  # and never left
-
-    assert roster_edit.taken_back(note) == path
-    assert path.read_bytes() == ROSTER.encode()
-    assert roster_edit.taken_back(note) is None
-
-
-@pytest.mark.parametrize("way", ["declined", "killed"])
-def test_an_edit_made_during_a_trial_stays(tmp_path: Path, way: str) -> None:
-    path, note = tmp_path / "acme.toml", tmp_path / "note"
-    path.write_bytes(ROSTER.encode())
-    trial = roster_edit.tried(path, "name = 'other'\n", note)
-    trial.__enter__()
-    path.write_text("name = 'edited by hand'\n")
-
-    if way == "declined":
-        trial.__exit__(None, None, None)
-    else:
-        assert roster_edit.taken_back(note) is None
-    assert path.read_text() == "name = 'edited by hand'\n"
-    assert not note.exists()
 
 
 @pytest.mark.parametrize("agents", ["agents = []\n", "[[agents]]\n"])

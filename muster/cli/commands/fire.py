@@ -66,6 +66,7 @@ def fire(
             question=f"Fire {', '.join(agent.name for agent in fired)}?",
             ways=_ways(roster.muster.docker_host, purge=purge),
             forget=[keys.place(agent.name) for agent in fired],
+            agents=frozenset(agent.name for agent in fired),
         )
         session.change_roster(change, yes=yes or purge)
         if purge:

@@ -88,6 +88,7 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
                 ways=f"The section [agents.{name}] stays in the roster: muster up finishes the "
                 f"hire, muster fire {name} undoes it.",
                 secrets=_key(fields),
+                agents=frozenset({name}),
             )
         else:
             agent = session.agents([name])[0]
@@ -103,6 +104,7 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
                 question=f"{what[0].upper()}{what[1:]}?",
                 ways="The roster is changed: muster up finishes it.",
                 secrets=_key(section | fields),
+                agents=frozenset({name}),
             )
         session.change_roster(change, yes=yes, only_preview=preview)
 

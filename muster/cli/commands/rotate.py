@@ -57,7 +57,7 @@ def rotate(
     with session.alone():
         chosen = session.agents(names)
         if age is not None:
-            hired = recorded(session.engine.state())
+            hired = recorded(session.deployment())
             limit = datetime.now(UTC) - age
             chosen = [each for each in chosen if _issued(hired, each.name) < limit]
         if not chosen:
@@ -75,6 +75,7 @@ def rotate(
             ways="The roster is changed: muster up tries it again.",
             secrets={f'given["{chosen[0].name}"].{kind}': given} if by_hand else {},
             forget=[f'given["{each.name}"]' for each in chosen],
+            agents=frozenset(numbers),
         )
         session.change_roster(change, yes=yes)
 

@@ -50,9 +50,10 @@ def _enable(names: list[str] | None, session: "Session", *, enabled: bool, yes: 
         verb = "start" if enabled else "stop"
         change = RosterChange(
             edited,
-            question="That is more than was asked for. Make it so?",
+            question="This also changes other agents. Continue?",
             ways=f"The roster is changed: muster up {verb}s them.",
-            about=frozenset(agent.name for agent in chosen),
+            agents=frozenset(agent.name for agent in chosen),
+            asks=False,
         )
         session.change_roster(change, yes=yes)
 
