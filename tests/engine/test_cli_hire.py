@@ -1,5 +1,7 @@
 """`muster hire`, as a person types it."""
 
+import signal
+
 from asking import api_status, ended, interrupted
 from workplace import Workplace
 
@@ -77,6 +79,10 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
     with workplace.terminal(AS_PRINTED) as child:
         child.expect(r"\[y/N\]")
         assert interrupted(child) == 1
+    with workplace.terminal(f"exec {AS_PRINTED}") as child:
+        child.expect(r"\[y/N\]")
+        child.kill(signal.SIGKILL)
+        assert workplace.roster_path.read_bytes() == before
     printed = workplace.muster("hire", "dev-qwen", "dev", *ENDPOINT, "--preview")
     assert "dev-qwen: bot user: create" in printed
     local = ("--local-model", "http://localhost:8081", "--model", "m")

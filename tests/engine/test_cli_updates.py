@@ -41,6 +41,25 @@ def test_up_mends_what_was_changed_by_hand_unless_told_to_trust_the_state(
     assert workplace.container("dev-qwen").status == "running"
 
 
+def test_what_an_update_needs_is_checked_before_anything_else(workplace: Workplace) -> None:
+    workplace.roster(workplace.agent("dev-qwen"))
+    workplace.up()
+    wrong = {"FORGE_ADMIN_PASS": "wrong", "FORGE_ADMIN_PAT": "0" * 40}
+    unreachable = {"DOCKER_HOST": f"unix://{workplace.folder}/nobody.sock"}
+    for command in (("preview",), ("up", "--yes"), ("down", "--yes")):
+        [refused] = workplace.muster(*command, expect=1, **wrong).splitlines()
+        assert "Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT" in refused
+    [unreached] = workplace.muster("up", "--yes", expect=1, **unreachable).splitlines()
+    assert "Docker is unreachable" in unreached
+    before = workplace.roster_path.read_bytes()
+    hire = ("hire", "dev-b", "dev", "--local-model", "http://x.example:1", "--model", "m", "--yes")
+    for command in (hire, ("fire", "dev-qwen", "--yes")):
+        *_, refused = workplace.muster(*command, expect=1, **wrong).splitlines()
+        assert "Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT" in refused
+        assert workplace.roster_path.read_bytes() == before
+    assert workplace.container("dev-qwen").status == "running"
+
+
 def test_one_agents_failure_does_not_stop_the_others(workplace: Workplace) -> None:
     workplace.roster(workplace.agent("dev-a", cpus=4096.0) + workplace.agent("dev-b"))
 
