@@ -72,8 +72,7 @@ class Endpoint:
     """What the agent's endpoint last reported; each field is None if it did not.
 
     Attributes:
-        reachable: whether it answered, seen from inside the container; None for the Anthropic
-            API, which is not called.
+        reachable: whether it answered, seen from inside the container; None before it was asked.
         status: the HTTP status of its answer.
         server: its name, such as `llama-server`.
         serves_model: whether it serves the agent's model.

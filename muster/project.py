@@ -63,9 +63,7 @@ class Settings:
     @property
     def forge_url(self) -> str:
         """The forge, as seen from where Pulumi runs."""
-        if self.roster.muster.local_forge:
-            return local_forge.url(self.forge_port)
-        return str(self.roster.forge_url)
+        return forge_url(self.roster, self.forge_port)
 
     @property
     def internal_forge_url(self) -> str:
@@ -164,6 +162,13 @@ def inspect(settings: Settings) -> Project:
         operations=found.operations,
         warnings=(*warnings, *found.warnings),
     )
+
+
+def forge_url(roster: Roster, port: int) -> str:
+    """Return the forge's URL as seen from this machine; a local forge listens on this port."""
+    if roster.muster.local_forge:
+        return local_forge.url(port)
+    return str(roster.forge_url)
 
 
 def internal_forge_url(roster: Roster) -> str:

@@ -30,6 +30,7 @@ class AgentStatus:
     Attributes:
         name: the agent.
         bot_user: its account.
+        roles: what it does.
         wanted: `running` or `stopped`, as the roster says; `fired` where it has no section.
         actual: Docker's word for its container; `none` without one, `unknown` without Docker.
         health: Docker's word for its health; None where nothing runs.
@@ -44,6 +45,7 @@ class AgentStatus:
 
     name: str
     bot_user: str
+    roles: tuple[str, ...]
     wanted: str
     actual: str
     health: str | None
@@ -60,12 +62,22 @@ class AgentStatus:
         """What it does now; None unless it runs."""
         return self.line if self.actual == "running" else None
 
+    @property
+    def as_wanted(self) -> bool:
+        """Whether it is as the roster wants it and, if it is to run, its cycles succeed."""
+        if self.drift or self.wanted != "running":
+            return not self.drift and self.actual not in {"running", "restarting", "unknown"}
+        failed = self.line is not None and (self.line.result == "failed" or self.line.errors)
+        return self.actual == "running" and self.health != "unhealthy" and not failed
+
     def report(self, now: datetime) -> dict[str, Any]:
         """Return the row for programs."""
         line = self.line
         return {
             "agent": self.name,
             "bot_user": self.bot_user,
+            "roles": list(self.roles),
+            "as_wanted": self.as_wanted,
             "wanted": self.wanted,
             "actual": self.actual,
             "health": self.health,
@@ -247,6 +259,7 @@ def _status(
     return AgentStatus(
         name=name,
         bot_user=bot_user,
+        roles=tuple(agent.roles if agent else said.get("roles", ())),
         wanted=wanted,
         actual=actual,
         health=_health(container),

@@ -54,9 +54,9 @@ class Screen:
         """Print a line for people; with `--json` on standard error."""
         self.console.print(Text(text, style=style or ""))
 
-    def show(self, thing: RenderableType) -> None:
-        """Print a table, say, for people."""
-        self.console.print(thing, soft_wrap=False)
+    def show(self, thing: RenderableType, width: int | None = None) -> None:
+        """Print for people what has columns, in lines of so many characters."""
+        self.console.print(thing, soft_wrap=False, width=width)
 
     def report(self, document: Any) -> None:  # noqa: ANN401 - JSON
         """Print the document that programs read; nothing without `--json`."""

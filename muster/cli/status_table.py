@@ -1,6 +1,7 @@
 """The table of `muster status`: a row for each agent, endpoints, what needs attention."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 
@@ -11,35 +12,64 @@ from rich.text import Text
 from muster.agent_log import Endpoint, Line, Usage
 from muster.status import AgentStatus
 
-TITLES = ("AGENT", "STATE", "WORK", "SINCE", "LAST RESULT", "TODAY", "HEALTH", "CREDENTIALS")
-
+_GAP = 2
 _LAST_RESULT_WIDTH = 32
 _COLOURS = {"healthy": "green", "starting": "yellow", "unhealthy": "red"}
+_WORKING = {HTTPStatus.OK, HTTPStatus.NOT_FOUND}  # 404: it does not list its models
 _SHORT = 1000
 _MILLION = 1_000_000
 
 
-def table(rows: list[AgentStatus], now: datetime) -> RenderableType:
-    """Return the table, and below it a line for each note."""
+@dataclass(frozen=True)
+class _Column:
+    """A column, in its place from left to right.
+
+    Attributes:
+        title: its title.
+        rank: columns of the highest rank are left out first; those of rank 0 always stay.
+        cell: returns a row's cell.
+    """
+
+    title: str
+    rank: int
+    cell: Callable[[AgentStatus, datetime], Text]
+
+
+def table(rows: list[AgentStatus], now: datetime, width: int | None) -> RenderableType:
+    """Return the table, and below it a line for each note.
+
+    Args:
+        rows: the crew.
+        now: the present.
+        width: characters of a line, into which the table fits; None shows every column.
+    """
     if not rows:
-        return Text("The crew has nobody yet: muster hire NAME ROLE …")
+        return Text("No agent is hired yet: muster hire NAME ROLE …")
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title in TITLES:
-        width = _LAST_RESULT_WIDTH if title == "LAST RESULT" else None
-        shown.add_column(title, overflow="fold", max_width=width)
+    columns = _fitting(rows, now, width)
+    for column in columns:
+        shown.add_column(column.title, overflow="fold")
     for row in rows:
-        shown.add_row(
-            Text(row.name),
-            _state(row),
-            Text(_work(row.now)),
-            Text(_age(row.now.since, now) if row.now else "-"),
-            Text(_last_result(row.line)),
-            Text(_today(row.line.today) if row.line and row.line.today else "-"),
-            _health(row),
-            Text(_credentials(row, now)),
-        )
+        shown.add_row(*(column.cell(row, now) for column in columns))
     notes = [Text(f"{row.name}: {note}", "yellow") for row in rows for note in _notes(row)]
     return Group(shown, *_endpoints(rows), *notes)
+
+
+def _fitting(rows: list[AgentStatus], now: datetime, width: int | None) -> list[_Column]:
+    """Return the columns that fit into a line; those that matter least are left out first."""
+    if width is None:
+        return list(_COLUMNS)
+    widths = {
+        each.title: max(len(each.title), *(each.cell(row, now).cell_len for row in rows))
+        for each in _COLUMNS
+    }
+    columns = [each for each in _COLUMNS if each.rank < _WIDE]
+    while columns and sum(widths[each.title] + _GAP for each in columns) - _GAP > width:
+        least = max(columns, key=lambda each: each.rank)
+        if least.rank == 0:
+            break  # the cells are folded
+        columns.remove(least)
+    return columns
 
 
 def _state(row: AgentStatus) -> Text:
@@ -75,11 +105,16 @@ def _work(line: Line | None) -> str:
     return f"#{line.task.number}" + (f" → #{line.pull}" if line.pull else "")
 
 
-def _last_result(line: Line | None) -> str:
-    return f"{line.last.task} {line.last.result}".strip() if line and line.last else "-"
+def _last_result(line: Line | None) -> Text:
+    last = f"{line.last.task} {line.last.result}".strip() if line and line.last else "-"
+    shown = Text(last)
+    shown.truncate(_LAST_RESULT_WIDTH, overflow="ellipsis")
+    return shown
 
 
-def _today(used: Usage) -> str:
+def _today(used: Usage | None) -> str:
+    if used is None:
+        return "-"
     return f"{_count(used.tokens)}, {used.minutes:.0f}m"
 
 
@@ -92,12 +127,22 @@ def _count(number: int) -> str:
     return f"{number / _MILLION:.1f}M"
 
 
-def _health(row: AgentStatus) -> Text:
-    """Return Docker's word for the health, or that the endpoint does not answer."""
-    endpoint_down = row.now is not None and row.now.endpoint.reachable is False
-    if endpoint_down and row.health != "unhealthy":
-        return Text("no endpoint", "red")
-    return Text(row.health or "-", _COLOURS.get(row.health or "", ""))
+def _endpoint(row: AgentStatus) -> Text:
+    """Return whether the endpoint can serve the agent, as it saw it last."""
+    if row.now is None or row.now.endpoint.reachable is None:
+        return Text("-")
+    found = row.now.endpoint
+    if not found.reachable:
+        return Text("no answer", "red")
+    if "endpoint" not in row.now.errors:
+        return Text("ok", "green")
+    if found.status != HTTPStatus.OK:
+        return Text(f"HTTP {found.status}", "red")
+    return Text("no model" if found.serves_model is False else "not ready", "red")
+
+
+def _drift(row: AgentStatus) -> Text:
+    return Text(str(len(row.drift)), "yellow") if row.drift else Text("-")
 
 
 def _credentials(row: AgentStatus, now: datetime) -> str:
@@ -113,7 +158,7 @@ def _endpoints(rows: list[AgentStatus]) -> Iterator[Text]:
         if row.now is not None and row.now.endpoint.reachable is not None:
             seen.setdefault((row.endpoint, row.now.endpoint), []).append(row.name)
     for (url, found), agents in seen.items():
-        is_ready = found.status == HTTPStatus.OK and found.serves_model is not False
+        is_ready = found.status in _WORKING and found.serves_model is not False
         words = f"endpoint {url} ({', '.join(agents)}): {_endpoint_words(found)}"
         yield Text(words, "" if is_ready else "red")
 
@@ -123,7 +168,7 @@ def _endpoint_words(found: Endpoint) -> str:
     if not found.reachable:
         return "no answer"
     words = [found.server] if found.server else []
-    if found.status != HTTPStatus.OK:
+    if found.status not in _WORKING:
         words.append(f"HTTP {found.status}")
     if found.serves_model is not None:
         words.append("serves the model" if found.serves_model else "does not serve the model")
@@ -152,3 +197,24 @@ def _age(time: datetime | None, now: datetime) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+_WIDE = 9
+"""The rank of columns that only `--wide` shows."""
+
+_COLUMNS = (
+    _Column("AGENT", 0, lambda row, _: Text(row.name)),
+    _Column("STATE", 0, lambda row, _: _state(row)),
+    _Column("SINCE", 1, lambda row, now: Text(_age(row.now.since, now) if row.now else "-")),
+    _Column("WORK", 0, lambda row, _: Text(_work(row.now))),
+    _Column("ENDPOINT", 0, lambda row, _: _endpoint(row)),
+    _Column("DRIFT", 0, lambda row, _: _drift(row)),
+    _Column(
+        "HEALTH", 2, lambda row, _: Text(row.health or "-", _COLOURS.get(row.health or "", ""))
+    ),
+    _Column("LAST RESULT", 3, lambda row, _: _last_result(row.line)),
+    _Column("TODAY", 4, lambda row, _: Text(_today(row.line.today if row.line else None))),
+    _Column("CREDENTIALS", 5, lambda row, now: Text(_credentials(row, now))),
+    _Column("ROLES", _WIDE, lambda row, _: Text(", ".join(row.roles) or "-")),
+    _Column("BOT USER", _WIDE, lambda row, _: Text(row.bot_user)),
+)

@@ -1,6 +1,7 @@
 """`muster logs` and `muster status` of containers that log what a test wants."""
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,14 +122,13 @@ def test_the_status_is_the_last_line_that_can_be_read(place: Workplace) -> None:
     container = stand_in(place, "dev-qwen", script, environment=variable)
     wait_until(lambda: b"traceback" in container.logs())
 
-    row = place.reported("status")["agents"][0]
+    row = place.status()["dev-qwen"]
     assert (row["state"], row["waiting_for"], row["queue"]) == ("waiting", "queue", queue)
     assert (row["task"], row["pull"], row["sandbox"]) == (TASK, 13, "off")
-    printed = place.muster("status")
+    printed = place.muster("status", "--wide", expect=1)
     assert "\x1b" not in printed
-    titles = printed.splitlines()[0]
-    assert titles.split()[:5] == ["AGENT", "STATE", "WORK", "SINCE", "LAST"]
-    assert "waiting: queue 2/3  #12 → #13" in printed
+    assert re.search(r"waiting: queue 2/3  \d+s +#12 → #13  ok", printed)
+    assert printed.splitlines()[1].split()[-3:] == ["ROLES", "BOT", "USER"]
     assert 'dev-qwen: sandbox = "off"' in printed
 
 
@@ -136,6 +136,6 @@ def test_a_container_of_another_image_has_a_status(place: Workplace) -> None:
     others = ("text", '{"time": 5, "state": []}', '{"time": "2026-01-01", "endpoint": [5]}')
     container = stand_in(place, "dev-qwen", f"{printing(*others)}\n{FOREVER}", "muster-forge")
     wait_until(lambda: bool(container.logs()))
-    row = place.reported("status")["agents"][0]
+    row = place.status()["dev-qwen"]
     assert (row["actual"], row["state"], row["sandbox"]) == ("running", None, None)
-    assert "dev-qwen  running" in place.muster("status")
+    assert "dev-qwen  running" in place.muster("status", expect=1)

@@ -2,14 +2,9 @@
 
 import json
 import subprocess
-from typing import Any
 
 from asking import ended, wait_until
 from workplace import Workplace
-
-
-def _status(place: Workplace) -> dict[str, dict[str, Any]]:
-    return {row["agent"]: row for row in place.reported("status")["agents"]}
 
 
 def test_a_stopped_agent_stays_stopped_until_it_is_started(workplace: Workplace) -> None:
@@ -21,7 +16,7 @@ def test_a_stopped_agent_stays_stopped_until_it_is_started(workplace: Workplace)
 
     assert "agents-dev-qwen" not in workplace.containers()
     assert "agents-review-qwen" in workplace.containers()
-    row = _status(workplace)["dev-qwen"]
+    row = workplace.status()["dev-qwen"]
     assert (row["wanted"], row["actual"], row["drift"]) == ("stopped", "none", [])
     workplace.muster("start")
     assert workplace.container("dev-qwen").status == "running"
@@ -36,10 +31,10 @@ def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace
     workplace.up()
 
     def waits() -> bool:
-        return bool(_status(workplace)["dev-qwen"]["waiting_for"] == "endpoint")
+        return bool(workplace.status()["dev-qwen"]["waiting_for"] == "endpoint")
 
     wait_until(waits)  # nobody serves a model here
-    row = _status(workplace)["dev-qwen"]
+    row = workplace.status()["dev-qwen"]
     assert row["actual"] == row["wanted"] == "running"
     assert row["health"] in {"starting", "healthy"}
     assert (row["state"], row["task"], row["sandbox"]) == ("waiting", None, "on")
@@ -58,17 +53,19 @@ def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace
     )
     workplace.forge.remove_collaborator(workplace.repo, workplace.user("dev-b"))
     workplace.container("dev-b").stop(timeout=1)
-    drifted = _status(workplace)
+    drifted = workplace.status()
     assert "barred" in drifted["dev-qwen"]["drift"][0]
     assert "exited" in drifted["dev-b"]["drift"][0]
     assert "no collaborator" in drifted["dev-b"]["drift"][1]
     workplace.roster(workplace.agent("dev-qwen", rotation=2))
-    drifted = _status(workplace)
+    drifted = workplace.status()
     assert "rotation changed" in drifted["dev-qwen"]["drift"][0]
     assert drifted["dev-b"]["wanted"] == "fired"
-    table = workplace.muster("status")
+    table = workplace.muster("status", expect=1)
     assert "\x1b" not in table
-    assert table.splitlines()[0].split()[:3] == ["AGENT", "STATE", "WORK"]
+    place, titles, *_ = table.splitlines()
+    assert place == f"{workplace.name}: {workplace.repo} at {workplace.forge_url}"
+    assert titles.split()[:3] == ["AGENT", "STATE", "SINCE"]
     with workplace.terminal("muster status --watch") as child:
         child.expect("AGENT")
         child.expect("dev-qwen")

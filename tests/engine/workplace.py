@@ -162,16 +162,28 @@ class Workplace:
         done = self._muster(arguments, stdin, expect, more)
         return done.stdout + done.stderr
 
-    def reported(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+    def reported(self, *arguments: str, expect: int = 0) -> Any:  # noqa: ANN401 - JSON
         """Run `muster` with `--json`; return what standard output says.
 
         Raises:
-            Failed: it ended with an error.
+            Failed: it ended with another exit code than `expect`.
         """
-        return json.loads(self._muster((*arguments, "--json"), "", 0, {}).stdout)
+        return json.loads(self._muster((*arguments, "--json"), "", expect, {}).stdout)
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return the agents' rows by name, whether they are as wanted or not.
+
+        Raises:
+            Failed: the exit code does not say whether they are.
+        """
+        done = self._muster(("status", "--json"), "", None, {})
+        found = json.loads(done.stdout)
+        if done.returncode != (0 if found["as_wanted"] else 1):
+            raise Failed(f"muster status: {done.returncode}\n{done.stdout}{done.stderr}")
+        return {row["agent"]: row for row in found["agents"]}
 
     def _muster(
-        self, arguments: tuple[str, ...], stdin: str, expect: int, more: Mapping[str, str]
+        self, arguments: tuple[str, ...], stdin: str, expect: int | None, more: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             ["muster", *arguments],
@@ -183,7 +195,7 @@ class Workplace:
             check=False,
             timeout=self.patience,
         )
-        if done.returncode != expect:
+        if expect not in {None, done.returncode}:
             raise Failed(f"muster {arguments}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 

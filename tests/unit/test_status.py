@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +39,7 @@ LINE = Line(
 ROW = AgentStatus(
     name="review-qwen",
     bot_user="review-qwen",
+    roles=("review",),
     wanted="running",
     actual="running",
     health="unhealthy",
@@ -55,16 +57,17 @@ def with_line(**changes: Any) -> AgentStatus:  # noqa: ANN401
     return dataclasses.replace(ROW, line=dataclasses.replace(LINE, **changes))
 
 
-def shown(*rows: AgentStatus, width: int = 100) -> list[str]:
+def shown(*rows: AgentStatus, width: int | None = None) -> list[str]:
     printed = io.StringIO()
-    Console(file=printed, width=width).print(table(list(rows), NOW))
+    console = Console(file=printed, width=400)
+    console.print(table(list(rows), NOW, width), width=width)
     return [line.rstrip() for line in printed.getvalue().splitlines()]
 
 
 def cells(row: AgentStatus) -> dict[str, str]:
     """Return a row's cells by their titles."""
-    [head, line, *_] = shown(row, width=400)
-    titles = ["AGENT", "STATE", "WORK", "SINCE", "LAST RESULT", "TODAY", "HEALTH", "CREDENTIALS"]
+    [head, line, *_] = shown(row)
+    titles = [head[found.start() : found.end()] for found in re.finditer(r"\S+( \S+)*", head)]
     starts = [head.index(title) for title in titles]
     ends = [*starts[1:], len(line)]
     found = zip(titles, starts, ends, strict=True)
@@ -75,22 +78,73 @@ def test_a_row_tells_what_the_agent_does_did_and_used() -> None:
     assert cells(ROW) == {
         "AGENT": "review-qwen",
         "STATE": "working",
-        "WORK": "#12 → #13",
         "SINCE": "34m",
+        "WORK": "#12 → #13",
+        "ENDPOINT": "ok",
+        "DRIFT": "-",
+        "HEALTH": "unhealthy",
         "LAST RESULT": "#10 opened #11",
         "TODAY": "1.2M, 34m",
-        "HEALTH": "unhealthy",
         "CREDENTIALS": "12d, rot. 1",
+        "ROLES": "review",
+        "BOT USER": "review-qwen",
     }
 
 
-def test_the_widest_of_usual_rows_fit_in_100_columns_a_line_each() -> None:
-    queued = with_line(state="waiting", waiting_for="queue", queue=(2, 3))
-    waiting = with_line(state="waiting", waiting_for="endpoint")
-    lines = shown(ROW, queued, waiting)
-    assert len([line for line in lines if line.startswith("review-qwen")]) == 3
-    assert lines[4].startswith("endpoint ")
-    assert "waiting: queue 2/3  #12 → #13" in lines[2]
+QUEUED = with_line(state="waiting", waiting_for="queue", queue=(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("width", "titles"),
+    [
+        (60, "AGENT STATE WORK ENDPOINT DRIFT"),
+        (80, "AGENT STATE SINCE WORK ENDPOINT DRIFT HEALTH"),
+        (112, "AGENT STATE SINCE WORK ENDPOINT DRIFT HEALTH LAST RESULT"),
+        (140, "AGENT STATE SINCE WORK ENDPOINT DRIFT HEALTH LAST RESULT TODAY CREDENTIALS"),
+    ],
+)
+def test_columns_that_matter_least_are_left_out_until_a_row_fits(width: int, titles: str) -> None:
+    long = with_line(last=Result("#10", "reviewed: " + 40 * "x", NOW), endpoint=Endpoint())
+    lines = shown(long, QUEUED, width=width)
+    assert " ".join(lines[0].split()) == titles
+    assert len([line for line in lines if line.startswith("review-qwen  ")]) == 2
+    assert max(map(len, lines)) <= width
+    assert "waiting: queue 2/3" in lines[2]
+    assert "#12 → #13" in lines[2]
+
+
+def test_a_long_name_is_folded_where_nothing_is_left_to_leave_out() -> None:
+    row = dataclasses.replace(ROW, name="dev-" + 70 * "x")
+    lines = shown(row, width=80)
+    assert lines[0].split() == ["AGENT", "STATE", "WORK", "ENDPOINT", "DRIFT"]
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("changes", "as_wanted"),
+    [
+        ({"health": "healthy"}, True),
+        ({"health": "starting"}, True),
+        ({"health": None, "line": None}, True),
+        ({"health": "unhealthy"}, False),
+        ({"actual": "exited"}, False),
+        ({"actual": "unknown"}, False),
+        ({"drift": ["barred"]}, False),
+        ({"line": dataclasses.replace(LINE, errors={"endpoint": "refused the key"})}, False),
+        ({"line": dataclasses.replace(LINE, result="failed")}, False),
+        ({"wanted": "stopped", "actual": "none"}, True),
+        ({"wanted": "stopped", "actual": "exited"}, True),
+        ({"wanted": "stopped"}, False),
+        ({"wanted": "stopped", "actual": "unknown"}, False),
+        ({"wanted": "fired", "actual": "none", "drift": ["not in the roster"]}, False),
+    ],
+)
+def test_an_agent_is_as_wanted_if_nothing_differs_and_its_cycles_succeed(
+    changes: dict[str, Any],
+    as_wanted: bool,  # noqa: FBT001
+) -> None:
+    row = dataclasses.replace(ROW, **({"health": "healthy"} | changes))
+    assert row.as_wanted is as_wanted
 
 
 @pytest.mark.parametrize(
@@ -142,10 +196,27 @@ def test_an_agent_that_does_not_run_does_nothing_now(wanted: str, actual: str, w
     assert report["last"]["result"] == "opened #11"
 
 
-def test_an_endpoint_that_does_not_answer_counts_before_a_good_health() -> None:
-    down = with_line(endpoint=Endpoint(reachable=False))
-    assert cells(down)["HEALTH"] == "unhealthy"
-    assert cells(dataclasses.replace(down, health="healthy"))["HEALTH"] == "no endpoint"
+@pytest.mark.parametrize(
+    ("endpoint", "errors", "words"),
+    [
+        (Endpoint(), {}, "-"),
+        (Endpoint(reachable=False), {"endpoint": "cannot reach"}, "no answer"),
+        (Endpoint(reachable=True, status=401), {"endpoint": "refused the key"}, "HTTP 401"),
+        (Endpoint(reachable=True, status=403), {}, "ok"),  # a subscription's token
+        (Endpoint(reachable=True, status=404), {}, "ok"),  # lists no models
+        (
+            Endpoint(reachable=True, status=200, serves_model=False),
+            {"endpoint": "does not serve"},
+            "no model",
+        ),
+        (Endpoint(reachable=True, status=200), {"endpoint": "small window"}, "not ready"),
+        (Endpoint(reachable=True, status=200), {"forge": "down"}, "ok"),
+    ],
+)
+def test_a_row_tells_whether_the_endpoint_can_serve(
+    endpoint: Endpoint, errors: dict[str, str], words: str
+) -> None:
+    assert cells(with_line(endpoint=endpoint, errors=errors))["ENDPOINT"] == words
 
 
 @pytest.mark.parametrize(
@@ -167,6 +238,7 @@ def test_what_needs_attention_stands_below_the_table() -> None:
     row = dataclasses.replace(
         with_line(errors={"endpoint": "Connection refused"}), sandbox="off", drift=["barred"]
     )
+    assert cells(row)["DRIFT"] == "1"
     assert shown(row)[2:] == [
         (
             "endpoint http://host.docker.internal:8081 (review-qwen): llama-server, "
@@ -198,11 +270,11 @@ def test_an_endpoint_is_described_once_for_all_agents_that_see_it_so(
     found: Endpoint, words: str
 ) -> None:
     row = with_line(endpoint=found)
-    line = shown(row, dataclasses.replace(row, name="dev-qwen"), width=200)[3]
+    line = shown(row, dataclasses.replace(row, name="dev-qwen"))[3]
     assert line == f"endpoint http://host.docker.internal:8081 (review-qwen, dev-qwen): {words}"
 
 
-def test_the_anthropic_api_is_not_described_for_agents_do_not_call_it_without_work() -> None:
+def test_an_endpoint_that_was_not_asked_yet_is_not_described() -> None:
     assert shown(with_line(endpoint=Endpoint()))[2:] == []
 
 
@@ -223,6 +295,8 @@ def test_programs_get_all_of_it() -> None:
     assert report == {
         "agent": "review-qwen",
         "bot_user": "review-qwen",
+        "roles": ["review"],
+        "as_wanted": False,
         "wanted": "running",
         "actual": "running",
         "health": "unhealthy",

@@ -268,11 +268,10 @@ def probe(services: Services) -> Endpoint:
     """
     settings = services.settings
     key = settings.api_key.read()
-    if settings.endpoint_url is None:
-        services.reporter.state.endpoint = "anthropic"
-        return Endpoint(reachable=None, window=ANTHROPIC_WINDOW)
     found = probe_endpoint(settings.endpoint_url, key, settings.model)
     window = settings.work.context_window or found.window
+    if settings.endpoint_url is None:  # it lists models without their windows
+        window = ANTHROPIC_WINDOW
     services.reporter.state.endpoint = {
         "status": found.status,
         "ms": found.ms,

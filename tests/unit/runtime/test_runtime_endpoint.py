@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from issue_tracker import IssueTracker
 from messages_api import Exchange, Server, serving
+from runtime import work
+from runtime.settings import load
+from runtime.work import EndpointNotReadyError
+from workshop import environment, services
 
 from muster import endpoint
 from muster.endpoint import Endpoint, ask_model, probe, too_small
@@ -410,6 +415,19 @@ def test_the_anthropic_api_lists_models_to_both_kinds_of_keys(
 def test_the_anthropic_api_refuses_wrong_keys(anthropic: Server, key: str) -> None:
     found = probe(None, key, "opus")
     assert (found.refused, found.status, len(anthropic.requests)) == (True, 401, 1)
+
+
+def test_an_agent_waits_while_the_anthropic_api_refuses_its_key(
+    anthropic: Server, tmp_path: Path
+) -> None:
+    given = environment(ANTHROPIC_API_KEY="sk-ant-wrong")
+    del given["ANTHROPIC_BASE_URL"]
+    agent = services(tmp_path, IssueTracker(), load(given))
+    with pytest.raises(EndpointNotReadyError, match="refused the key"):
+        work.probe(agent)
+    assert isinstance(agent.reporter.state.endpoint, dict)
+    assert agent.reporter.state.endpoint["status"] == 401
+    assert [each.path for each in anthropic.requests] == ["/v1/models?limit=1000"]
 
 
 # One real request
