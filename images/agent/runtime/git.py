@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from muster.forge.proxies import is_direct
+from runtime import settings
 
 SECONDS = 600
 """How long a transfer may take; git itself gives up after a minute without data."""
@@ -251,12 +252,5 @@ def environment(configuration: Mapping[str, str]) -> dict[str, str]:
 
 
 def proxies(url: str) -> dict[str, str]:
-    """Return the environment's proxies for git, none for a forge that is reached directly.
-
-    curl reads `http_proxy` in small letters only.
-    """
-    if is_direct(url):
-        return {}
-    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-    found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in names}
-    return {name: value for name, value in found.items() if value}
+    """Return the environment's proxies for git, none for a forge that is reached directly."""
+    return {} if is_direct(url) else settings.proxies(os.environ)

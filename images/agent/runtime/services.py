@@ -82,6 +82,8 @@ class Services:
             self.mirror,
             self.identity,
             sandbox_off=self.settings.work.sandbox == "off",
+            env=self.settings.env,
+            proxies=self.settings.proxies,
             restore=self.places.restore,
         )
 

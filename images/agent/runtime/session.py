@@ -63,8 +63,7 @@ class Order:
         resume: Whether that session is continued.
         turns: The most turns.
         seconds: The most seconds.
-        variables: More of its environment: the roster's, and the context's limits. What the
-            session itself sets wins.
+        variables: More of its environment: the context's limits.
     """
 
     prompt: str
@@ -203,8 +202,8 @@ def arguments(order: Order) -> list[str]:
 
 def _environment(order: Order, tree: Tree, gateway: Gateway) -> dict[str, str]:
     return {
+        **tree.variables(),
         **order.variables,
-        **tree.environment(),
         **SWITCHES,
         "ANTHROPIC_API_KEY": gateway.key,
         # The socket is where requests go; the address is never looked up.

@@ -131,7 +131,8 @@ class Settings:
         model: The model's name; None leaves the choice to Claude Code.
         compact_pct: The part of the window, in percent, above which the context is compacted.
         work: The work settings.
-        env: The roster's variables for sessions, without proxies: sessions have no network.
+        env: The roster's variables for sessions and the project's commands.
+        proxies: The proxies, for commands that have a network.
         forge_token: The bot user's access token.
         api_key: The endpoint's key.
     """
@@ -152,6 +153,7 @@ class Settings:
     compact_pct: int
     work: Work
     env: dict[str, str]
+    proxies: dict[str, str]
     forge_token: Credential
     api_key: Credential
 
@@ -208,9 +210,20 @@ def load(environment: Mapping[str, str]) -> Settings:
             for name in environment.get("MUSTER_ENV", "").split(",")
             if name in environment and not name.lower().endswith("_proxy")
         },
+        proxies=proxies(environment),
         forge_token=token,
         api_key=key,
     )
+
+
+def proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxies of an environment by names in small letters, which all programs read.
+
+    curl reads `http_proxy` in small letters only.
+    """
+    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    found = {name: environment.get(name) or environment.get(name.upper()) for name in names}
+    return {name: value for name, value in found.items() if value}
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:

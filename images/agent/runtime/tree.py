@@ -13,6 +13,7 @@ left there can do no more than the model could. A change leaves it as a bundle, 
 """
 
 import json
+import stat
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,16 +66,20 @@ class Tree:
         mirror: The repository whose history is lent.
         identity: Whose commits these are.
         sandbox_off: Whether the roster has switched the jail off.
+        env: The roster's variables for what runs on the tree.
+        proxies: The proxies, for commands that have a network.
         restore: Undoes what a session may have done to the modes of the agent's other files.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument a fact
         self,
         folder: Path,
         mirror: Mirror,
         identity: Identity,
         *,
         sandbox_off: bool,
+        env: Mapping[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
         restore: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
@@ -84,6 +89,8 @@ class Tree:
         self._mirror = mirror
         self._identity = identity
         self._off = sandbox_off
+        self._env = dict(env or {})
+        self._proxies = dict(proxies or {})
         self._restore_others = restore
 
     @property
@@ -154,7 +161,7 @@ class Tree:
 
     def jail(self, *, network: bool = False, writable: Sequence[Path] | None = None) -> Jail:
         """Return the jail of this task."""
-        lent = (self._mirror.folder, self.system, self.socket)
+        lent = (self._mirror.folder, self.system, self.socket, *_public_files(self._env))
         return Jail(
             readable=tuple(path for path in lent if path.exists()),
             writable=tuple(writable or (self.folder / name for name in WRITABLE)),
@@ -163,7 +170,7 @@ class Tree:
         )
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of all that runs in the jail, built from nothing."""
+        """Return what is fixed of the environment of all that runs in the jail."""
         return {
             "GIT_AUTHOR_EMAIL": self._identity.email,
             "GIT_AUTHOR_NAME": self._identity.name,
@@ -177,6 +184,15 @@ class Tree:
             "TERM": "dumb",
             "TMPDIR": str(self.folder / "tmp"),
         }
+
+    def variables(self, *, network: bool = False) -> dict[str, str]:
+        """Return the environment of sessions and commands, built from nothing.
+
+        The roster chooses language and terminal, but not whose files and commits these are.
+        """
+        fixed = self.environment()
+        chosen = {name: fixed.pop(name) for name in ("LANG", "TERM")}
+        return {**chosen, **self._env, **(self._proxies if network else {}), **fixed}
 
     def git(self, *arguments: str) -> str:
         """Run git on the tree, in the jail, without hooks; return what it prints.
@@ -245,7 +261,7 @@ class Tree:
         shell = Command(
             self.jail(network=network).command(["sh", "-c", command]),
             self.path,
-            self.environment() | dict(more or {}),
+            self.variables(network=network) | dict(more or {}),
         )
         done = output.run(shell, seconds, OUTPUT * 4, together=True, stopped=stopped)
         self.settle()
@@ -295,6 +311,20 @@ class Tree:
             return self._mirror.take_bundle(bundle, known, target)
         except GitError as error:
             raise TreeError(f"the change is not valid: {error}") from None
+
+
+def _public_files(env: Mapping[str, str]) -> list[Path]:
+    """Return the files that variables name and everybody may read, as a CA's certificates."""
+    named = {Path(value) for value in env.values() if value.startswith("/")}
+    return sorted(path for path in named if _is_public(path))
+
+
+def _is_public(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def _succeeds(command: Sequence[str]) -> bool:

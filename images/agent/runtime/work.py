@@ -167,7 +167,7 @@ class Conversation:
                 resume=resume,
                 turns=self.budget.turns_left,
                 seconds=self.budget.seconds_left,
-                variables={**settings.env, **_limits(settings, window)},
+                variables=_limits(settings, window),
             )
             transcript = Transcript(services.data / "sessions", services.reporter.redacted)
             outcome = session.run(order, self.tree, gateway, transcript, self._interruption)

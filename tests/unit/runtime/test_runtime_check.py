@@ -125,3 +125,29 @@ def test_preparing_ends_with_the_first_command_that_fails(made: Services, tree: 
 
 def test_preparing_that_succeeds_says_nothing(made: Services, tree: Tree) -> None:
     assert check.set_up(made, tree, Commands(["true"], ["false"]), never) is None
+
+
+SHOW = 'echo "$HTTPS_PROXY $https_proxy $LANG $TERM $PIP_INDEX_URL $FORGE_TOKEN $HOME"'
+ENV = {
+    "MUSTER_ENV": "HTTPS_PROXY,LANG,HOME,PIP_INDEX_URL",
+    "HTTPS_PROXY": "http://proxy:3128",
+    "HOME": "/root",
+    "LANG": "de_DE.UTF-8",
+    "PIP_INDEX_URL": "https://pypi.corp/simple",
+}
+
+
+@pytest.mark.parametrize(("network", "proxy"), [("none", ""), ("open", "http://proxy:3128")])
+def test_the_rosters_variables_reach_the_projects_commands_and_proxies_those_with_a_network(
+    tmp_path: Path, network: str, proxy: str
+) -> None:
+    bare(tmp_path / "origin", {"README.md": "hello"})
+    made = services(tmp_path, IssueTracker(), settings({"network": network}, **ENV))
+    tree = made.tree("issue", 12)
+    tree.make("muster/issue-12", made.fetch_branches())
+    seen = f"de_DE.UTF-8 dumb https://pypi.corp/simple  {tree.folder}/home\n"
+    [checked] = check.run(made, tree, Commands([], [SHOW]), never)
+    assert checked.output == f"  {seen}"
+    failed = check.set_up(made, tree, Commands([f"{SHOW}; false"], []), never)
+    assert failed is not None
+    assert failed.output == f" {proxy} {seen}"

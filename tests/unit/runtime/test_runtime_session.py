@@ -12,7 +12,7 @@ from runtime.failures import Failure
 from runtime.gateway import Gateway, Upstream
 from runtime.session import TRANSCRIPTS, Order, Outcome, Transcript, _judge, _result
 from runtime.tree import Tree
-from workshop import KEY, TOKEN, bare, services
+from workshop import KEY, TOKEN, bare, services, settings
 
 GOOD = {"type": "result", "subtype": "success", "is_error": False, "terminal_reason": "completed"}
 BAD = {"type": "result", "subtype": "success", "is_error": True}
@@ -181,7 +181,12 @@ printf '%s\\n' "$@" > "$HOME/arguments"
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     bare(tmp_path / "origin", {"README.md": "hello"})
-    agent = services(tmp_path, IssueTracker())
+    known = settings(
+        MUSTER_ENV="LANG,ANTHROPIC_UNIX_SOCKET",
+        LANG="de_DE.UTF-8",
+        ANTHROPIC_UNIX_SOCKET="/elsewhere",
+    )
+    agent = services(tmp_path, IssueTracker(), known)
     made = agent.tree("issue", 12)
     made.make("muster/issue-12", agent.fetch_branches())
     return made
@@ -208,7 +213,7 @@ def ran(
         resume=resume,
         turns=60,
         seconds=seconds,
-        variables={"LIMIT": "7", "ANTHROPIC_UNIX_SOCKET": "/elsewhere"},
+        variables={"LIMIT": "7"},
     )
     transcript = Transcript(tree.folder / "sessions", redacted)
     with gateway() as reachable:
@@ -240,7 +245,7 @@ def test_a_session_gets_the_gateways_key_and_nothing_of_the_agents_environment(
     assert KEY not in seen
     assert "FORGE_TOKEN" not in seen
     assert "ANTHROPIC_BASE_URL=http://" in seen
-    assert "LIMIT=7" in seen.splitlines()
+    assert {"LIMIT=7", "LANG=de_DE.UTF-8"} <= {*seen.splitlines()}
     assert "/elsewhere" not in seen  # the session's own variables win over the roster's
 
 

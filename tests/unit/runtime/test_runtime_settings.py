@@ -35,7 +35,7 @@ def test_the_bot_user_and_its_permission_arrive() -> None:
     assert settings().may_write
 
 
-def test_the_rosters_variables_arrive_without_proxies_and_without_all_others() -> None:
+def test_the_rosters_variables_arrive_apart_from_proxies_and_without_all_others() -> None:
     made = settings(
         MUSTER_ENV="LANG,HTTPS_PROXY,no_proxy,GONE",
         LANG="C.UTF-8",
@@ -44,6 +44,7 @@ def test_the_rosters_variables_arrive_without_proxies_and_without_all_others() -
         OTHER="x",
     )
     assert made.env == {"LANG": "C.UTF-8"}
+    assert made.proxies == {"https_proxy": "http://proxy:3128", "no_proxy": "corp"}
     assert settings().env == {}
 
 
