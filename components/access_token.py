@@ -40,7 +40,7 @@ class AccessTokenProvider(ForgeProvider):
     """
 
     replace_on = ("user",)
-    update_on = ("forge", "password")  # recorded only: the token stays the same
+    update_on = ("forge", "forge_ca", "password")  # recorded only: the token stays the same
 
     def create(self, props: Props) -> CreateResult:
         """Mint a token, or take the one that was given; prove it either way.
@@ -274,6 +274,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
         rotation: int,
         max_age_days: int | None,
         given: str | None = None,
+        forge_ca: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the token.
@@ -281,6 +282,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
         Args:
             name: the resource's name.
             forge: the forge's URL, as seen from where Pulumi runs.
+            forge_ca: the file with the certificates of the forge's private CA.
             user: the account's name.
             password: the account's current password, by which strict forges mint.
             password_id: another password, another token.
@@ -296,6 +298,7 @@ class AccessToken(Resource, module="forgejo", name="AccessToken"):
             name,
             {
                 "forge": forge,
+                "forge_ca": forge_ca,
                 "user": user,
                 "password": password,
                 "scopes": list(TOKEN_SCOPES),

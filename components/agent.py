@@ -16,7 +16,7 @@ from components.labels import label_args
 from components.leftovers import Hooks
 from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
-from muster import accounts, container, keys, names, roster, runtimes
+from muster import accounts, container, keys, names, private_ca, roster, runtimes
 from muster.compose import Mount
 from muster.project import Given, Project
 
@@ -100,6 +100,7 @@ class Agent(pulumi.ComponentResource):
         TokenSweep(
             settings.name,
             forge=place.project.forge_url,
+            forge_ca=place.project.forge_ca,
             user=self.bot_user.id,
             mark=self._mark,
             password=self.password.password,
@@ -129,6 +130,7 @@ class Agent(pulumi.ComponentResource):
         return BotUser(
             settings.name,
             forge=place.project.forge_url,
+            forge_ca=place.project.forge_ca,
             user=settings.forge_user,
             mark=self._mark,
             full_name=accounts.full_name_of(place.project.roster.name, settings.name),
@@ -145,6 +147,7 @@ class Agent(pulumi.ComponentResource):
             RepositoryAccess(
                 name,
                 forge=self._place.project.forge_url,
+                forge_ca=self._place.project.forge_ca,
                 repository=repository,
                 user=self.bot_user.id,
                 mark=self._mark,
@@ -164,6 +167,7 @@ class Agent(pulumi.ComponentResource):
         password = BotPassword(
             settings.name,
             forge=place.project.forge_url,
+            forge_ca=place.project.forge_ca,
             user=self.bot_user.id,
             mark=self._mark,
             rotation=settings.rotation,
@@ -174,6 +178,7 @@ class Agent(pulumi.ComponentResource):
         token = AccessToken(
             settings.name,
             forge=place.project.forge_url,
+            forge_ca=place.project.forge_ca,
             user=self.bot_user.id,
             password=password.password,
             password_id=password.id,
@@ -203,11 +208,16 @@ class Agent(pulumi.ComponentResource):
         )
 
     def _credential_files(self, mount: Mount, claim: ContainerClaim) -> CredentialFiles:
+        files: dict[str, pulumi.Input[str]] = {}
+        if self.settings.credentials == "file":
+            files = {"forge_token": self.token.token, "anthropic_api_key": self._api_key()}
         return CredentialFiles(
             self.settings.name,
             volume=mount.volume,
             path=mount.path,
-            files={"forge_token": self.token.token, "anthropic_api_key": self._api_key()},
+            files=files,
+            ca_file=private_ca.file_of(self._place.project.roster, self.settings),
+            image=self._image_id,
             owner=runtimes.owner(self.settings.user),
             helper=self._helper,
             labels=self._labels,
@@ -254,11 +264,11 @@ class Agent(pulumi.ComponentResource):
             opts=self._child(depends_on=depends_on),
         )
         ready: list[pulumi.Resource] = [claim]
-        if self.settings.credentials == "file":
+        if mount in service.mounts:
             files = self._credential_files(mount, claim)
             trigger.append(files.delivery)
             ready.append(files)
-        else:
+        if self.settings.credentials == "env":
             variables |= self._credential_variables()
         return docker.Container(
             self.settings.name,

@@ -14,7 +14,11 @@ class BotPasswordProvider(ForgeProvider):
     """Sets passwords; there is nothing to delete, since the next one supersedes it."""
 
     replace_on = ("user",)
-    update_on = ("forge", "mark")  # recorded only: `BotUser` sees to them, the password stays
+    update_on = (
+        "forge",
+        "forge_ca",
+        "mark",
+    )  # recorded only: `BotUser` sees to them, the password stays
 
     def create(self, props: Props) -> CreateResult:
         """Set a password, and in the same call the restrictions of every bot user."""
@@ -65,6 +69,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
         rotation: int,
         max_age_days: int | None,
         given: str | None = None,
+        forge_ca: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the password.
@@ -72,6 +77,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
         Args:
             name: the resource's name.
             forge: the forge's URL, as seen from where Pulumi runs.
+            forge_ca: the file with the certificates of the forge's private CA.
             user: the account's name.
             mark: the account's mark, which a forge wants again with every change.
             rotation: another number, another password.
@@ -84,6 +90,7 @@ class BotPassword(Resource, module="forgejo", name="BotPassword"):
             name,
             {
                 "forge": forge,
+                "forge_ca": forge_ca,
                 "user": user,
                 "mark": mark,
                 "max_age_days": max_age_days,

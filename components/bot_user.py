@@ -16,7 +16,7 @@ class BotUserProvider(ForgeProvider):
     """Creates, takes back, mends and deactivates bot users."""
 
     replace_on = ("user",)
-    update_on = ("forge", "mark", "full_name")
+    update_on = ("forge", "forge_ca", "mark", "full_name")
     delete_before_replace = True
 
     def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
@@ -26,17 +26,18 @@ class BotUserProvider(ForgeProvider):
             ForgeError: at the new address is another forge.
         """
         if differs(olds["forge"], news["forge"]):
-            self._follow(olds, news["forge"])
+            self._follow(olds, news)
         return super().diff(id_, olds, news)
 
-    def _follow(self, olds: Props, url: str) -> None:
+    def _follow(self, olds: Props, news: Props) -> None:
         """Make sure of the account at the forge's new address.
 
         A preview may find nobody there: a local forge gets its new port in the update.
         """
+        url = self.address(news)
         if not Forge(url, None).answers():
             return
-        user = self.forge({"forge": url}).user(olds["user"])
+        user = self.forge(news).user(olds["user"])
         if user is None or (user.id, user.created_at) != (olds["user_id"], olds["created_at"]):
             raise ForgeError(
                 "",
@@ -104,6 +105,7 @@ class BotUserProvider(ForgeProvider):
             return ReadResult(None, {})
         inputs = {
             "forge": props["forge"],
+            "forge_ca": props.get("forge_ca"),
             "user": props["user"],
             "mark": props["mark"],
             "full_name": user.full_name,
@@ -174,6 +176,7 @@ class BotUser(Resource, module="forgejo", name="BotUser"):
         full_name: str,
         email: str,
         adopt: bool,
+        forge_ca: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the account.
@@ -181,6 +184,7 @@ class BotUser(Resource, module="forgejo", name="BotUser"):
         Args:
             name: the resource's name.
             forge: the forge's URL, as seen from where Pulumi runs.
+            forge_ca: the file with the certificates of the forge's private CA.
             user: the account's name.
             mark: what tells the account to be this agent's.
             full_name: what people see.
@@ -193,6 +197,7 @@ class BotUser(Resource, module="forgejo", name="BotUser"):
             name,
             {
                 "forge": forge,
+                "forge_ca": forge_ca,
                 "user": user,
                 "mark": mark,
                 "full_name": full_name,

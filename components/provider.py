@@ -10,12 +10,13 @@ import os
 import select
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider, UpdateResult
 from pulumi.runtime import rpc
 
-from muster import administrator
+from muster import administrator, private_ca
 from muster.forge import Administrator, Basic, Forge, User, minting_auth
 
 Props = dict[str, Any]
@@ -77,9 +78,11 @@ class ForgeProvider(Provider):
     """
 
     def address(self, props: Props) -> str:
-        """Return where the resource's forge is, as far as this run knows."""
+        """Return where the resource's forge is, as far as this run knows; trust its CA there."""
         recorded: str = props["forge"]
-        return _moved.get(recorded, recorded)
+        found = _moved.get(recorded, recorded)
+        _trust(found, props)
+        return found
 
     def has_moved(self, props: Props, url: str) -> None:
         """Remember that the resource's forge is to be found at another address."""
@@ -109,6 +112,11 @@ class ForgeProvider(Provider):
         """
         user = self.forge(props).user(props["user"])
         return user if user is not None and user.login_name == props["mark"] else None
+
+
+def _trust(url: str, props: Props) -> None:
+    file = props.get("forge_ca")
+    private_ca.trust_for_forge(url, None if file is None else Path(file))
 
 
 @functools.cache

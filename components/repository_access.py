@@ -13,7 +13,7 @@ class RepositoryAccessProvider(ForgeProvider):
     """Makes bot users collaborators, and removes them."""
 
     replace_on = ("repository", "user")
-    update_on = ("forge", "permission", "mark")
+    update_on = ("forge", "forge_ca", "permission", "mark")
     delete_before_replace = True
 
     def create(self, props: Props) -> CreateResult:
@@ -53,6 +53,7 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
         user: pulumi.Input[str],
         mark: pulumi.Input[str],
         permission: str,
+        forge_ca: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the access.
@@ -60,6 +61,7 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
         Args:
             name: the resource's name.
             forge: the forge's URL, as seen from where Pulumi runs.
+            forge_ca: the file with the certificates of the forge's private CA.
             repository: `owner/name`.
             user: the account's name.
             mark: the account's mark.
@@ -71,6 +73,7 @@ class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):
             name,
             {
                 "forge": forge,
+                "forge_ca": forge_ca,
                 "repository": repository,
                 "user": user,
                 "mark": mark,

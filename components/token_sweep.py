@@ -20,7 +20,7 @@ class TokenSweepProvider(ForgeProvider):
     """
 
     replace_on = ("user",)
-    update_on = ("forge", "kept", "password", "mark")
+    update_on = ("forge", "forge_ca", "kept", "password", "mark")
 
     def create(self, props: Props) -> CreateResult:
         """Revoke what is not kept."""
@@ -82,6 +82,7 @@ class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
         mark: pulumi.Input[str],
         password: pulumi.Input[str],
         kept: pulumi.Input[int],
+        forge_ca: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the sweep; it has to depend on whatever uses the kept token.
@@ -89,6 +90,7 @@ class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
         Args:
             name: the resource's name.
             forge: the forge's URL, as seen from where Pulumi runs.
+            forge_ca: the file with the certificates of the forge's private CA.
             user: the account's name.
             mark: the account's mark.
             password: the account's current password, by which strict forges revoke.
@@ -98,6 +100,13 @@ class TokenSweep(Resource, module="forgejo", name="TokenSweep"):
         super().__init__(
             TokenSweepProvider(),
             name,
-            {"forge": forge, "user": user, "mark": mark, "password": password, "kept": kept},
+            {
+                "forge": forge,
+                "forge_ca": forge_ca,
+                "user": user,
+                "mark": mark,
+                "password": password,
+                "kept": kept,
+            },
             opts,
         )

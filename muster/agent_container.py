@@ -3,7 +3,7 @@
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from docker.models.containers import Container
 
 from muster import agent_log
 from muster.container import DATA_PATH
-from muster.docker import DockerError
+from muster.docker import DockerError, remove_leftover_container
 from muster.names import container_name
 from muster.roster import Agent
 from muster.runtimes import AGENT_UID
@@ -115,6 +115,41 @@ def file_lines(container: Container, path: str) -> Iterator[str]:
         packed.writelines(pieces)
         packed.seek(0)
         yield from _unpacked(packed, f"{path} in {container.name}")
+
+
+def file_in_image(
+    client: docker.DockerClient,
+    image: str,
+    paths: Iterable[str],
+    *,
+    helper: str,
+    labels: Mapping[str, str],
+) -> list[str]:
+    """Return the lines of the first of these files that an image has, none if it has none.
+
+    They are read from a container that never starts.
+
+    Args:
+        client: the engine.
+        image: the image.
+        paths: where the file may be.
+        helper: the container's name.
+        labels: the container's labels.
+
+    Raises:
+        DockerError: a container of that name is somebody else's, or Docker refuses.
+    """
+    remove_leftover_container(client, helper, labels)
+    container = client.containers.create(
+        image, ["-"], name=helper, network_mode="none", labels=dict(labels)
+    )
+    try:
+        for path in paths:
+            with suppress(NoFileError):
+                return list(file_lines(container, path))
+    finally:
+        container.remove(v=True)
+    return []
 
 
 def _unpacked(packed: IO[bytes], name: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import tomlkit
 
-from muster import runtimes
+from muster import private_ca, runtimes
 from muster.accounts import EMAIL_DOMAIN, email_of
 from muster.compose import Mount, Service
 from muster.forge.proxies import exceptions
@@ -21,7 +21,7 @@ WORK_VARIABLE = "MUSTER_WORK"
 """The container's variable that holds the agent's work settings, as JSON."""
 
 ENV_VARIABLE = "MUSTER_ENV"
-"""The container's variable that names those of the roster's `env` tables, comma-separated."""
+"""The container's variable that names those of `env` and `ca_file`, comma-separated."""
 
 ENDPOINTS_VOLUME = "muster-endpoints"
 """The queues of all agents on a Docker host that share endpoints.
@@ -69,7 +69,7 @@ def service(project: Project, agent: Agent) -> Service:
     disinto = agent.runtime == "disinto"
     if agent.base_url and not disinto:
         mounts.append(Mount(ENDPOINTS_VOLUME, ENDPOINTS_PATH))
-    if agent.credentials == "file":
+    if agent.credentials == "file" or agent.ca_file:
         mounts.append(credentials_mount(project, agent))
     path = f"{DISINTO}/projects/{project.roster.name}.toml"
     return Service(
@@ -103,7 +103,7 @@ def work_mounts(project: Project, agent: Agent) -> list[Mount]:
 
 
 def credentials_mount(project: Project, agent: Agent) -> Mount:
-    """Return the volume that holds the agent's credentials, where they are files."""
+    """Return the volume of the agent's files: credentials, and the certificates of its CA."""
     name = container_name(project.roster.name, agent.name)
     return Mount(f"{name}-credentials", CREDENTIALS_PATH, read_only=True)
 
@@ -111,8 +111,9 @@ def credentials_mount(project: Project, agent: Agent) -> Mount:
 def environment(project: Project, agent: Agent) -> dict[str, str]:
     """Return the agent's environment, without credentials."""
     roster = project.roster
+    added = _added(agent)
     variables = {
-        **agent.env,
+        **added,
         **_QUIET,
         "AGENT_NAME": agent.name,
         "AGENT_ROLES": ",".join(agent.roles),
@@ -140,12 +141,18 @@ def environment(project: Project, agent: Agent) -> dict[str, str]:
     variables[WORK_VARIABLE] = work_settings(project, agent)
     if agent.formula:
         variables["AGENT_FORMULA"] = agent.formula
-    if agent.env:
-        variables[ENV_VARIABLE] = ",".join(sorted(agent.env))
+    if added:
+        variables[ENV_VARIABLE] = ",".join(sorted(added))
     if agent.credentials == "file":
         variables["FORGE_TOKEN_FILE"] = f"{CREDENTIALS_PATH}/forge_token"
         variables["ANTHROPIC_API_KEY_FILE"] = f"{CREDENTIALS_PATH}/anthropic_api_key"
     return variables | exceptions(variables, project.internal_forge_url, agent.base_url or "")
+
+
+def _added(agent: Agent) -> dict[str, str]:
+    """Return the variables that Claude Code and a project's commands get, too: CA and `env`."""
+    trusted = private_ca.variables(CREDENTIALS_PATH) if agent.ca_file else {}
+    return {**trusted, **agent.env}
 
 
 def _disintos_variables(project: Project, agent: Agent) -> dict[str, str]:

@@ -249,6 +249,7 @@ class Delivery:
         owner: the user and group who alone may read them.
         helper: the name of the container through which they go in.
         labels: the labels of the volume and of that container.
+        public: files that everybody may read.
     """
 
     volume: str
@@ -257,6 +258,7 @@ class Delivery:
     owner: int
     helper: str
     labels: Mapping[str, str]
+    public: Mapping[str, str] = field(default_factory=dict)
 
 
 def fill_volume(client: docker.DockerClient, delivery: Delivery) -> None:
@@ -282,6 +284,9 @@ def fill_volume(client: docker.DockerClient, delivery: Delivery) -> None:
         )
         try:
             helper.put_archive(delivery.path, archive_of(delivery.files, delivery.owner))
+            if delivery.public:
+                packed = archive_of(delivery.public, delivery.owner, mode=0o444)
+                helper.put_archive(delivery.path, packed)
         finally:
             helper.remove()
     except docker.errors.APIError as error:

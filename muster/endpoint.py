@@ -162,7 +162,7 @@ class _Client:
     Its methods raise `_NoAnswerError`.
     """
 
-    def __init__(self, url: str | None, key: str, timeout: float) -> None:
+    def __init__(self, url: str | None, key: str, timeout: float, ca: str = "") -> None:
         self.url = url or ANTHROPIC
         self.is_anthropic = url is None
         self._timeout = timeout
@@ -171,7 +171,8 @@ class _Client:
             self._headers.update(self._authorization(key))
         # Own endpoints are reached directly, the Anthropic API as the environment says.
         proxies = [] if self.is_anthropic else [urllib.request.ProxyHandler({})]
-        self._opener = urllib.request.build_opener(_StayHere, *proxies)
+        tls = urllib.request.HTTPSHandler(context=_tls(ca))
+        self._opener = urllib.request.build_opener(_StayHere, tls, *proxies)
 
     def _authorization(self, key: str) -> dict[str, str]:
         if not self.is_anthropic:  # servers differ in which one they read
@@ -211,16 +212,26 @@ class _Client:
                 return error.code, error.read(ANSWER_LIMIT)
 
 
-def probe(url: str | None, key: str, model: str | None, *, timeout: float = TIMEOUT) -> Endpoint:
+def _tls(ca: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca:
+        context.load_verify_locations(cadata=ca)
+    return context
+
+
+def probe(
+    url: str | None, key: str, model: str | None, *, ca: str = "", timeout: float = TIMEOUT
+) -> Endpoint:
     """Ask an endpoint for its models, its window and its slots.
 
     Args:
         url: Its address without a trailing slash; None is the Anthropic API.
         key: Its key; empty for none.
         model: The model that the agent uses.
+        ca: Certificates in PEM to trust besides the system's.
         timeout: Seconds to wait for each sign of life.
     """
-    client = _Client(url, key, timeout)
+    client = _Client(url, key, timeout, ca)
     try:
         return _ask_anthropic(client, key, model) if url is None else _ask(client, model)
     except _NoAnswerError as error:
@@ -240,10 +251,10 @@ def too_small(window: int) -> str | None:
 
 
 def ask_model(
-    url: str | None, key: str, model: str | None, *, timeout: float = REPLY_TIMEOUT
+    url: str | None, key: str, model: str | None, *, ca: str = "", timeout: float = REPLY_TIMEOUT
 ) -> Reply:
     """Have the model write a word; this is the one request that may cost something."""
-    client = _Client(url, key, timeout)
+    client = _Client(url, key, timeout, ca)
     began = time.monotonic()
     try:
         if model is None:  # Claude Code chooses; any will do
@@ -516,10 +527,11 @@ def _number(value: object, name: str) -> int | None:
 # As a script
 
 
-def page(url: str) -> dict[str, object]:
+def page(question: dict[str, Any]) -> dict[str, object]:
     """GET a page; return its status, or why no answer came."""
+    client = _Client(question["url"], "", TIMEOUT, question["ca"])
     try:
-        return {"status": _Client(url, "", TIMEOUT).get("").status, "error": ""}
+        return {"status": client.get("").status, "error": ""}
     except _NoAnswerError as error:
         return {"status": None, "error": str(error)}
 
@@ -527,8 +539,9 @@ def page(url: str) -> dict[str, object]:
 def answered(question: dict[str, Any]) -> dict[str, object]:
     """Probe an endpoint, and ask its model if that is wanted."""
     wanted = question["url"], question["key"], question["model"]
-    found = probe(*wanted)
-    reply = ask_model(*wanted) if question["ask"] and found.error is None else None
+    found = probe(*wanted, ca=question["ca"])
+    wants_reply = question["ask"] and found.error is None
+    reply = ask_model(*wanted, ca=question["ca"]) if wants_reply else None
     return {
         "found": dataclasses.asdict(found),
         "reply": dataclasses.asdict(reply) if reply else None,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import docker
 
-from muster import local_forge, rules
+from muster import local_forge, private_ca, rules
 from muster.accounts import accounts, mark_of, refusal
 from muster.docker import (
     DockerError,
@@ -100,7 +100,7 @@ def inspect(  # noqa: PLR0913 - one argument a fact
     Raises:
         PreflightError: with every problem that was found.
     """
-    problems: list[str | Problem] = list(missing_keys(roster, keys))
+    problems: list[str | Problem] = [*missing_keys(roster, keys), *private_ca.problems(roster)]
     if roster.muster.local_forge and administrator.basic is None:
         problems.append(
             "a local forge needs an administrator's name and password: "

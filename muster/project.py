@@ -13,6 +13,7 @@ from muster import (
     local_forge,
     names,
     preflight,
+    private_ca,
 )
 from muster.docker_engine import DockerEngine
 from muster.docker_host import DockerHost
@@ -66,6 +67,12 @@ class Settings:
         return forge_url(self.roster, self.forge_port)
 
     @property
+    def forge_ca(self) -> str | None:
+        """The file with the certificates of the forge's private CA, None if there is none."""
+        file = private_ca.file_of(self.roster, self.roster.muster)
+        return None if file is None else str(file)
+
+    @property
     def internal_forge_url(self) -> str:
         """The forge, as seen from inside the containers."""
         return internal_forge_url(self.roster)
@@ -110,6 +117,8 @@ def read(
 ) -> Settings:
     """Read the stack's roster and settings; nothing is sent anywhere.
 
+    This process trusts the crew's private CA at the forge from then on.
+
     Args:
         stack: the stack's name, which selects `stacks/<stack>.toml`.
         environment: the environment's variables; they win over the configuration. `CANDIDATE`
@@ -126,12 +135,16 @@ def read(
     path = folder / (configuration("roster") or f"stacks/{stack}.toml")
     candidate = environment.get(CANDIDATE)
     roster = parse(Path(candidate).read_bytes().decode(), path) if candidate else load(path)
+    forge_port = port(configuration("forgePort"))
+    private_ca.trust_for_forge(
+        forge_url(roster, forge_port), private_ca.file_of(roster, roster.muster)
+    )
     return Settings(
         stack,
         roster,
         administrator.find(environment, configuration),
         keys.find(environment, configuration),
-        port(configuration("forgePort")),
+        forge_port,
         _given(configuration("given")),
     )
 

@@ -128,6 +128,14 @@ class ContainerSettings(BaseModel):
         examples=[{"HTTPS_PROXY": "http://proxy:3128"}],
         json_schema_extra={"propertyNames": {"pattern": rules.VARIABLE_PATTERN}},
     )
+    ca_file: NotBlank | None = Field(
+        default=None,
+        description="A PEM file with the certificate of a private CA, on the machine that runs "
+        "Muster and relative to the roster's folder. The agent trusts it in addition to the "
+        "system's CAs: git, Python, Claude Code, and the project's commands. That of [muster] also "
+        "holds for Muster's own calls to the forge.",
+        examples=["ca.pem"],
+    )
 
     @property
     def memory_bytes(self) -> int:

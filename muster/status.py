@@ -10,7 +10,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
-from muster import agent_container, agent_log, docker
+from muster import agent_container, agent_log, docker, private_ca
 from muster.accounts import accounts, mark_of
 from muster.container import WORK_VARIABLE
 from muster.forge import Administrator, Forge, ForgeError, User
@@ -228,6 +228,7 @@ def _ask_docker(
 
 
 def _ask_forge(seen: Seen, roster: Roster, url: str, administrator: Administrator) -> None:
+    private_ca.trust_for_forge(url, private_ca.file_of(roster, roster.muster))
     forge = Forge(url, administrator.api, patience=PATIENCE)
     try:
         names = {agent.forge_user for agent in roster.agents.values()}

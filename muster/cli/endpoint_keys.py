@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
-from muster import docker, keys, rules
+from muster import docker, keys, private_ca, rules
 from muster.cli.screen import Screen
 from muster.cli.session import Session
 from muster.docker import DockerError
@@ -128,7 +128,8 @@ def _doubt(session: Session, target: Target, key: str) -> str | None:
         MusterError: the endpoint refuses it.
     """
     roster = session.roster()
-    mine, none = Question(target.url, key, None), Question(target.url, "", None)
+    ca = private_ca.of(roster, [*target.agents, roster.muster][0]) or ""
+    mine, none = (Question(target.url, each, None, ca=ca) for each in (key, ""))
     try:
         with docker.engine(roster.muster.docker_host) as client:
             place = probe.Place(client, roster, session.stack)

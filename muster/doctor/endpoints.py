@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from muster import keys, project
+from muster import keys, private_ca, project
 from muster.docker import has_network
 from muster.docker_engine import HOST
 from muster.doctor import mends, probe
 from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
-from muster.doctor.probe import Question
+from muster.doctor.probe import Page, Question
 from muster.doctor.subject import Subject
 from muster.endpoint import OAUTH_PREFIX, Endpoint, Reply, too_small
 from muster.printable import one_line
@@ -31,16 +31,17 @@ def served(subject: Subject, *, ask_model: bool = False) -> Iterator[Finding]:
     crew = [agent for agent in roster.agents.values() if agent.enabled]
     if not crew:
         raise NotAskedError("no agent is enabled")
-    questions = _questions(subject, crew, ask_model=ask_model)
+    questions = _questions(subject, roster, crew, ask_model=ask_model)
     forge = project.internal_forge_url(roster)
     network = project.network(roster)
     is_made = has_network(client, network)
     place = probe.Place(client, roster, subject.stack.get())
-    view = probe.view(place, crew, [forge], list(questions))
+    page = Page(forge, private_ca.of(roster, roster.muster) or "")
+    view = probe.view(place, crew, [page], list(questions))
     subject.clock_ahead.put(view.ahead)
     where = f"network {network}" if is_made else "Docker's bridge, for the crew's network to come"
     if is_made or not roster.muster.local_forge:  # which is on that network
-        yield _forge(roster, forge, view.pages[forge], where)
+        yield _forge(roster, forge, view.pages[page], where)
     for question, agents in questions.items():
         found, reply = view.endpoints[question]
         of = _Of(subject, roster, question, agents, where)
@@ -53,9 +54,9 @@ def served(subject: Subject, *, ask_model: bool = False) -> Iterator[Finding]:
 
 
 def _questions(
-    subject: Subject, crew: list[Agent], *, ask_model: bool
+    subject: Subject, roster: Roster, crew: list[Agent], *, ask_model: bool
 ) -> Mapping[Question, list[Agent]]:
-    """Return what to ask: once for each endpoint, model and key, with the agents that have them."""
+    """Return what to ask, once for all agents that have the same endpoint, model, key and CA."""
     found: dict[Question, list[Agent]] = {}
     known = keys.find(subject.environment, subject.configured)
     for agent in crew:
@@ -63,7 +64,8 @@ def _questions(
         if key is not None:  # the roster's check reports the others
             is_for_claude_code = agent.base_url is None and key.startswith(OAUTH_PREFIX)
             ask = ask_model and not is_for_claude_code
-            question = Question(agent.base_url, key, agent.model, ask)
+            ca = private_ca.of(roster, agent) or ""
+            question = Question(agent.base_url, key, agent.model, ask, ca)
             found.setdefault(question, []).append(agent)
     return found
 

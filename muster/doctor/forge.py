@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from muster import administrator, docker, local_forge, preflight
+from muster import administrator, docker, local_forge, preflight, private_ca
 from muster.doctor import mends
 from muster.doctor.findings import Finding, NotAskedError, not_asked, well, wrong
 from muster.doctor.subject import Subject
@@ -43,6 +43,7 @@ def answers(subject: Subject) -> Iterator[Finding]:
     if subject.has_local_forge and not _has_its_port(subject, url):
         yield wrong(*_elsewhere(subject, url))
         return
+    private_ca.trust_for_forge(url, subject.written_ca_file)
     try:
         forge = Forge(url, None, patience=preflight.PATIENCE)
         version = _version(forge)

@@ -48,12 +48,27 @@ class Question:
         key: its key.
         model: the model that has to be served there.
         ask: whether to have the model reply, which may cost something.
+        ca: certificates in PEM to trust besides the system's.
     """
 
     url: str | None
     key: str = field(repr=False)
     model: str | None
     ask: bool = False
+    ca: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of which only the status matters.
+
+    Attributes:
+        url: its address.
+        ca: certificates in PEM to trust besides the system's.
+    """
+
+    url: str
+    ca: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -74,12 +89,12 @@ class View:
     """What a container saw.
 
     Attributes:
-        pages: the answers of pages, by URL.
+        pages: the answers of pages.
         endpoints: what was found for each question, and the model's reply if it was asked.
         ahead: seconds by which its clock is ahead of this machine's.
     """
 
-    pages: Mapping[str, Answer]
+    pages: Mapping[Page, Answer]
     endpoints: Mapping[Question, tuple[Endpoint, Reply | None]]
     ahead: float
 
@@ -100,7 +115,7 @@ class Place:
 
 
 def view(
-    place: Place, crew: Sequence[Agent], pages: Sequence[str], questions: Sequence[Question]
+    place: Place, crew: Sequence[Agent], pages: Sequence[Page], questions: Sequence[Question]
 ) -> View:
     """Ask on the crew's network, in an image of the agents' or else in Muster's own.
 
@@ -127,7 +142,7 @@ def view(
 
 def look(  # noqa: PLR0913 - what a container needs
     client: docker.DockerClient,
-    pages: Sequence[str],
+    pages: Sequence[Page],
     questions: Sequence[Question],
     *,
     image: str,
@@ -138,7 +153,7 @@ def look(  # noqa: PLR0913 - what a container needs
 
     Args:
         client: the engine.
-        pages: URLs of which only the status matters.
+        pages: what to open.
         questions: the endpoints.
         image: the container's image.
         network: its network.
@@ -147,9 +162,10 @@ def look(  # noqa: PLR0913 - what a container needs
     Raises:
         DockerError: Docker refuses to run it, or it printed nothing of use.
     """
-    urls = [*pages, *(each.url for each in questions if each.url)]
+    urls = [page.url for page in pages] + [each.url for each in questions if each.url]
     with _container(client, urls, image, network, labels) as container:
-        _put(container, {"pages": list(pages), "endpoints": [asdict(each) for each in questions]})
+        asked = {"pages": [*map(asdict, pages)], "endpoints": [*map(asdict, questions)]}
+        _put(container, asked)
         # Attached before it starts: Docker removes it, with its log, as soon as it ends.
         printed = container.attach(stdout=True, stderr=False, stream=True)
         began = time.time()

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from muster import docker, docker_engine, docker_host, keys, local_forge, preflight
+from muster import (
+    docker,
+    docker_engine,
+    docker_host,
+    keys,
+    local_forge,
+    preflight,
+    private_ca,
+)
 from muster.accounts import accounts
 from muster.doctor import mends
 from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
@@ -22,7 +30,11 @@ def rules(subject: Subject) -> Iterator[Finding]:
             yield wrong(str(each), mends.edit(path, each.line))
         return
     subject.roster.put(roster)
-    found = [finding for ask in (_keys, _in_docker, _accounts) for finding in ask(subject, roster)]
+    found = [
+        finding
+        for ask in (_keys, _authorities, _in_docker, _accounts)
+        for finding in ask(subject, roster)
+    ]
     yield from found
     if all(finding.ok is not False for finding in found):
         crew = ", ".join(roster.agents) or "no agents yet"
@@ -40,6 +52,11 @@ def _keys(subject: Subject, roster: Roster) -> Iterator[Finding]:
         return
     for missing in preflight.missing_keys(roster, found):
         yield wrong(str(missing), mends.ANTHROPIC_KEY)
+
+
+def _authorities(_: Subject, roster: Roster) -> Iterator[Finding]:
+    for found in private_ca.problems(roster):
+        yield wrong(str(found), mends.edit(roster.path, found.line))
 
 
 def _in_docker(subject: Subject, roster: Roster) -> Iterator[Finding]:

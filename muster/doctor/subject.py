@@ -7,7 +7,7 @@ from typing import Any
 
 import docker
 
-from muster import local_forge, project, rules, toml_file
+from muster import local_forge, private_ca, project, rules, toml_file
 from muster.doctor.findings import Found, NotAskedError
 from muster.doctor.hired import State
 from muster.doctor.mends import Muster
@@ -109,6 +109,12 @@ class Subject:
         if self.has_local_forge:
             return local_forge.url(project.port(self.configured("forgePort")))
         return self._written("forge_url", rules.forge_url)
+
+    @property
+    def written_ca_file(self) -> Path | None:
+        """The CA's file that the roster names for the crew, whatever else is wrong in it."""
+        named = self._section("muster").get("ca_file")
+        return private_ca.located(self.roster_path.get(), named) if isinstance(named, str) else None
 
     @property
     def written_name(self) -> str:

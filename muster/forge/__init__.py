@@ -21,6 +21,7 @@ from muster.forge.minting import (
     minting_way,
 )
 from muster.forge.records import AccessToken, Repository, User, normalise_scopes
+from muster.forge.session import trust
 from muster.forge.versions import reserves_more_names
 from muster.forge.work import WorkForge
 from muster.forge.work_records import (
@@ -62,4 +63,5 @@ __all__ = [
     "minting_way",
     "normalise_scopes",
     "reserves_more_names",
+    "trust",
 ]

@@ -29,6 +29,11 @@ ACCESS_PROXY = (
     "or use an address of the forge that does not lead through it"
 )
 
+_PRIVATE_CA = (
+    "for a private CA, set ca_file under [muster] to its certificate, or name a bundle in "
+    "REQUESTS_CA_BUNDLE"
+)
+
 _BUSY = {429, 502, 503, 504}
 _BUSY_DATABASE = re.compile(
     r"database (table |schema )?is locked|SQLITE_BUSY|deadlock|lock wait timeout"
@@ -60,7 +65,7 @@ def unreachable(method: str, path: str, url: str, error: OSError) -> ForgeUnreac
         path,
         None,
         f"{url} cannot be reached: {reason}",
-        advice="for a private CA, name its file in REQUESTS_CA_BUNDLE" if untrusted else "",
+        advice=_PRIVATE_CA if untrusted else "",
         transient=isinstance(error, _PASSING) and not tls,
     )
 

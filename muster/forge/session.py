@@ -8,13 +8,31 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from urllib3.util.ssl_ import create_urllib3_context
 
 from muster.forge.proxies import is_direct
 
 if TYPE_CHECKING:
+    import ssl
+
     from muster.forge.credentials import Basic, Token
 
 _of_thread = threading.local()
+
+_trusted: dict[str, str] = {}
+"""The certificates of private CAs, in PEM, by the beginning of the URLs that they are for."""
+
+
+def trust(url: str, certificates: str) -> None:
+    """Have this process trust a private CA's certificates at a forge, in addition to all others.
+
+    Args:
+        url: The forge's address.
+        certificates: In PEM, and nothing but certificates.
+    """
+    parts = urlsplit(url.strip().lower())
+    if parts.scheme == "https":
+        _trusted[f"https://{parts.netloc}/"] = certificates
 
 
 class RedirectedError(Exception):
@@ -49,7 +67,35 @@ def session() -> requests.Session:
         found = _of_thread.session = _Session()
         found.headers.update({"Accept": "application/json", "User-Agent": "muster"})
         found.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for beginning, certificates in tuple(_trusted.items()):
+        mounted = found.adapters.get(beginning)
+        if not isinstance(mounted, _Trusting) or mounted.certificates != certificates:
+            found.mount(beginning, _Trusting(certificates))
     return found
+
+
+class _Trusting(requests.adapters.HTTPAdapter):
+    """Trusts certificates in addition to those that requests verifies with.
+
+    requests loads its own, or those of REQUESTS_CA_BUNDLE, into the context that it finds.
+    """
+
+    def __init__(self, certificates: str) -> None:
+        self.certificates = certificates
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - the base's types
+        """Set up connections without a proxy."""
+        super().init_poolmanager(*args, **more, ssl_context=self._context())
+
+    def proxy_manager_for(self, proxy: Any, **more: Any) -> Any:  # noqa: ANN401 - the base's types
+        """Set up connections through a proxy."""
+        return super().proxy_manager_for(proxy, **more, ssl_context=self._context())
+
+    def _context(self) -> ssl.SSLContext:
+        context = create_urllib3_context()
+        context.load_verify_locations(cadata=self.certificates)
+        return context
 
 
 class DirectSession(requests.Session):

@@ -1,7 +1,6 @@
 """A crew at work: real containers, a real forge, real Claude Code, and a scripted endpoint."""
 
 import io
-import ipaddress
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
+import bridge
 import docker
 import docker.errors
 import patience
@@ -188,8 +188,7 @@ class Crew:
     @property
     def host(self) -> str:
         """Return the address by which containers find this machine; no other machine does."""
-        [bridge] = self.client.networks.list(names=["bridge"])
-        return str(ipaddress.ip_network(bridge.attrs["IPAM"]["Config"][0]["Subnet"])[1])
+        return bridge.address(self.client)
 
     def __enter__(self) -> Self:
         self.endpoint.__enter__()

@@ -5,46 +5,21 @@ import json
 import re
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from certificates import serving_tls
+
 Connect = Callable[[socket.socket, socket.socket], None]
 Change = Callable[[str, Any], tuple[int, Any] | None]
 
 
-def make_certificates(folder: Path) -> Path:
-    """Make an authority, a server's certificate for 127.0.0.1, and a client's, as Docker names it.
-
-    `openssl` must be of version 3.
-    """
-    folder.mkdir(exist_ok=True)
-    _certificate(folder, "ca", "ca-key")
-    _certificate(folder, "server", "server-key", "-addext", "subjectAltName=IP:127.0.0.1")
-    _certificate(folder, "cert", "key")
-    return folder
-
-
-def _certificate(folder: Path, name: str, key: str, *options: str) -> None:
-    signed = () if name == "ca" else ("-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca-key.pem")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "1", "-subj", f"/CN={name}", *signed, *options),
-            *("-keyout", f"{folder}/{key}.pem", "-out", f"{folder}/{name}.pem"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-
-
 def demanding(certificates: Path) -> ssl.SSLContext:
     """Return the settings of a server that lets nobody in without a certificate."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificates / "server.pem", certificates / "server-key.pem")
+    tls = serving_tls(certificates)
     tls.load_verify_locations(certificates / "ca.pem")
     tls.verify_mode = ssl.CERT_REQUIRED
     return tls

@@ -1,6 +1,5 @@
 """A model server, as far as agents and the doctor ask it about itself: a llama-server."""
 
-import ipaddress
 import json
 import socket
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import bridge
 import docker
 
 LOADING = {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
@@ -21,9 +21,7 @@ class Model:
     """
 
     def __init__(self, client: docker.DockerClient) -> None:
-        [bridge] = client.networks.list(names=["bridge"])
-        subnet = ipaddress.ip_network(bridge.attrs["IPAM"]["Config"][0]["Subnet"])
-        self._gateway = str(subnet[1])
+        self._gateway = bridge.address(client)
         with socket.create_server((self._gateway, 0)) as found:
             self.port: int = found.getsockname()[1]
 

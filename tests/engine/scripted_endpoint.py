@@ -1,9 +1,9 @@
 """The scripted endpoint, in this process, where containers reach it."""
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+import bridge
 import docker
 from endpoint import ScriptedEndpoint
 
@@ -18,9 +18,7 @@ class ContainersEndpoint(ScriptedEndpoint):
     def __init__(
         self, client: docker.DockerClient, script: Mapping[str, Any], port: int = 0
     ) -> None:
-        [bridge] = client.networks.list(names=["bridge"])
-        subnet = ipaddress.ip_network(bridge.attrs["IPAM"]["Config"][0]["Subnet"])
-        super().__init__(script, str(subnet[1]), port)
+        super().__init__(script, bridge.address(client), port)
 
     @property
     def base_url(self) -> str:

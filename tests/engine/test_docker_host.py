@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_ways import answering_otherwise, make_certificates, ssh_program, tls_in_front
+from certificates import make_certificates
+from docker_ways import answering_otherwise, ssh_program, tls_in_front
 from workplace import Failed, Workplace
 
 from muster import docker_host

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from typing import Self
@@ -16,16 +17,18 @@ class Wire:
     Args:
         upstream: The URL that it leads to.
         host: The address that it listens on.
+        tls: The settings with which it serves by TLS; None for plain TCP.
 
     Attributes:
         url: Its own address.
         requests: The request lines that passed.
     """
 
-    def __init__(self, upstream: str, host: str) -> None:
+    def __init__(self, upstream: str, host: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(upstream)
         self._upstream = (str(parts.hostname), int(parts.port or 80))
         self._host = host
+        self._tls = tls
         self._port = 0
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
@@ -34,7 +37,11 @@ class Wire:
 
     @property
     def url(self) -> str:
-        return f"http://host.docker.internal:{self._port}"
+        return self.url_at("host.docker.internal")
+
+    def url_at(self, host: str) -> str:
+        """Return its address by another name of this machine."""
+        return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
 
     def __enter__(self) -> Self:
         self.restore()
@@ -72,6 +79,12 @@ class Wire:
                 threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
     def _connect(self, client: socket.socket) -> None:
+        with suppress(OSError):
+            if self._tls is not None:
+                client = self._tls.wrap_socket(client, server_side=True)
+            self._join(client)
+
+    def _join(self, client: socket.socket) -> None:
         with suppress(OSError), socket.create_connection(self._upstream) as server, client:
             self._open |= {client, server}
             answers = threading.Thread(target=self._carry, args=(server, client), daemon=True)

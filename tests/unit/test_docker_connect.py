@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import make_certificates
 from declared import project
+from docker_ways import demanding
 from scripted_server import Answer, Request, Server, serving
-
-sys.path.append(str(Path(__file__).parents[1] / "engine"))
-
-from docker_ways import demanding, make_certificates
 
 from components.docker_place import OtherEngineError, engine
 from muster import docker, docker_engine, preflight

@@ -1,22 +1,18 @@
 """The doctor's parts that need no engine, forge or Docker."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted_server import Answer, serving
+from strict_forge import StrictForge
 
 from muster.doctor import engine, findings, forge, hired, mends
 from muster.doctor.findings import Finding, Found, NotAskedError, examine, well, wrong
 from muster.doctor.subject import Subject
 from muster.errors import MusterError
-
-sys.path.append(str(Path(__file__).parents[1] / "engine"))
-
-from strict_forge import StrictForge
 
 
 def asked(check: Callable[[], Iterator[Finding]], *, fix: bool = False) -> list[dict[str, Any]]:

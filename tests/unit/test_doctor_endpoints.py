@@ -8,7 +8,7 @@ import pytest
 
 from muster.doctor import endpoints, mends, probe
 from muster.doctor.findings import Finding
-from muster.doctor.probe import Answer, Question, View
+from muster.doctor.probe import Answer, Page, Question, View
 from muster.doctor.subject import Subject
 from muster.endpoint import Endpoint, Reply
 from muster.roster import load
@@ -51,14 +51,14 @@ class Inside:
         self.asked: Sequence[Question] = ()
 
     def look(
-        self, _: object, pages: Sequence[str], questions: Sequence[Question], **__: object
+        self, _: object, pages: Sequence[Page], questions: Sequence[Question], **__: object
     ) -> View:
         self.asked = questions
         answers = {
             each: (self.found.get(each.url, UP), self.reply if each.ask else None)
             for each in questions
         }
-        return View({url: Answer(200, "") for url in pages}, answers, 0.0)
+        return View({page: Answer(200, "") for page in pages}, answers, 0.0)
 
 
 def found(

@@ -1,5 +1,4 @@
 import ssl
-import subprocess
 import threading
 import time
 import traceback
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import make_certificates, serving_tls
 from scripted_server import Answer, Request, Script, always, in_turn, serving
 
 from muster.forge import (
@@ -92,22 +92,8 @@ def test_names_are_quoted() -> None:
 @pytest.fixture(scope="module")
 def private_ca(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
     """A CA that signed a certificate for 127.0.0.1, and a server's context that shows it."""
-    folder = tmp_path_factory.mktemp("ca")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    ca = ("-x509", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem")
-    openssl("req", *ca, *key, "-addext", "keyUsage=keyCertSign")
-    openssl(
-        *("req", "-x509", "-CA", "ca.pem", "-CAkey", "ca.key", "-subj", "/CN=forge", *key),
-        *("-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"),
-        *("-keyout", "forge.key", "-out", "forge.pem"),
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "forge.pem", folder / "forge.key")
-    return folder / "ca.pem", context
+    folder = make_certificates(tmp_path_factory.mktemp("ca"))
+    return folder / "ca.pem", serving_tls(folder)
 
 
 def test_a_forge_with_a_private_ca_works_by_requests_ca_bundle(

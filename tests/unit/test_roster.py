@@ -154,6 +154,7 @@ def test_what_an_agent_leaves_out_has_the_documented_default(read: Load) -> None
         "capabilities": (),
         "user": None,
         "env": {},
+        "ca_file": None,
         "turns": 60,
         "minutes": 60,
         "tokens": 2_000_000,
@@ -182,6 +183,7 @@ def test_what_the_muster_section_leaves_out_has_the_documented_default(read: Loa
         "capabilities": (),
         "user": None,
         "env": {},
+        "ca_file": None,
         "work": {
             "label": "backlog",
             "authors": "writers",

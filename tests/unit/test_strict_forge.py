@@ -1,16 +1,11 @@
 import socket
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from scripted_server import Answer, Request, Server, serving
-
-sys.path.append(str(Path(__file__).parents[1] / "engine"))
-
 from strict_forge import StrictForge, template
 
 PAT = "0123456789abcdef0123456789abcdef01234567"

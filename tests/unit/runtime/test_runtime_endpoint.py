@@ -476,7 +476,7 @@ def test_a_model_that_does_not_reply_says_why(status: int, body: object, text: s
 SOURCE = Path(endpoint.__file__).read_text()
 
 
-def run(folder: Path, pages: list[str], *questions: dict[str, Any]) -> dict[str, Any]:
+def run(folder: Path, pages: list[dict[str, str]], *questions: dict[str, Any]) -> dict[str, Any]:
     file = folder / "questions.json"
     file.write_text(json.dumps({"pages": pages, "endpoints": questions}))
     done = subprocess.run(
@@ -488,11 +488,11 @@ def run(folder: Path, pages: list[str], *questions: dict[str, Any]) -> dict[str,
 
 def test_it_answers_questions_without_muster_and_says_why_nothing_answered(tmp_path: Path) -> None:
     with serving(llama_server) as server, serving(lambda each: each.answer(302, {})) as moved:
-        asked = {"key": KEY, "model": "qwen"}
+        asked = {"key": KEY, "model": "qwen", "ca": ""}
         up = {"url": server.url, "ask": True, **asked}
         down = {"url": "http://127.0.0.1:1", "ask": True, **asked}
-        pages = [moved.url, "http://127.0.0.1:1/", "http://no.invalid/"]
-        document = run(tmp_path, pages, up, down)
+        urls = [moved.url, "http://127.0.0.1:1/", "http://no.invalid/"]
+        document = run(tmp_path, [{"url": url, "ca": ""} for url in urls], up, down)
     assert document["pages"] == [
         {"status": 302, "error": ""},
         {"status": None, "error": "Connection refused"},
