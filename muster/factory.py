@@ -18,9 +18,10 @@ from typing import Any
 import tomlkit
 import yaml
 
-from muster import dotenv, keys, roster, roster_edit, rules, runtimes, toml_file
+from muster import dotenv, keys, old_service, roster, roster_edit, rules, runtimes, toml_file
 from muster.errors import MusterError
 from muster.names import service_name, user_upper
+from muster.old_service import NO_SERVICE, Environment, Service
 from muster.problems import Problem, RosterError
 from muster.runtimes import Runtime
 from muster.toml_file import MARK, Place, Statement, line_end
@@ -48,26 +49,6 @@ class FactoryError(MusterError):
 
 
 @dataclass(frozen=True)
-class Service:
-    """A compose service, as Docker has its container.
-
-    Attributes:
-        networks: the networks that it is on.
-        volumes: the volumes that it sees.
-        environment: its variables.
-        image: its image; empty where none is known.
-    """
-
-    networks: Sequence[str]
-    volumes: Sequence[str]
-    environment: Mapping[str, str] = field(repr=False)
-    image: str = ""
-
-
-NO_SERVICE = Service((), (), {})
-
-
-@dataclass(frozen=True)
 class FactoryAgent:
     """One `[agents.X]` of a project file.
 
@@ -78,7 +59,9 @@ class FactoryAgent:
         moved_endpoint: the endpoint as the project file has it, where containers cannot reach it.
         service: its compose service.
         volumes: the volumes of that service, as Docker names them.
-        password: the bot user's password, where the `.env` file has it.
+        environment: what becomes of that service's variables.
+        password: the bot user's password, if the `.env` file or that service has it.
+        key: the real key of its own endpoint, if the project file or that service has one.
     """
 
     section: str
@@ -87,7 +70,9 @@ class FactoryAgent:
     moved_endpoint: str | None
     service: str
     volumes: Sequence[str]
+    environment: Environment
     password: str | None = field(repr=False)
+    key: str | None = field(repr=False)
 
     @property
     def forge_user(self) -> str:
@@ -119,6 +104,7 @@ class Factory:
         forge_internal_url: the forge, as the services reach it there.
         agents: the project's agents.
         administrator: the forge administrator's credentials, by variable.
+        secrets_from: what the administrator's credentials were found in, in words.
         anthropic_api_key: the key of agents that use the Anthropic API.
         rest: what else of the project file agents of disinto's read, tables last.
     """
@@ -132,6 +118,7 @@ class Factory:
     forge_internal_url: str | None
     agents: Sequence[FactoryAgent]
     administrator: Mapping[str, str] = field(repr=False)
+    secrets_from: str
     anthropic_api_key: str | None = field(repr=False)
     rest: Mapping[str, Any] = field(default_factory=dict)
 
@@ -139,6 +126,13 @@ class Factory:
     def folder(self) -> Path:
         """The factory's folder."""
         return self.file.parent.parent
+
+    @property
+    def env_file(self) -> Path:
+        """The file with the factory's secrets, which SOPS encrypts where it is installed."""
+        plain = self.folder / ".env"
+        encrypted = plain.with_name(".env.enc")
+        return encrypted if encrypted.exists() and not plain.exists() else plain
 
     @property
     def compose_file(self) -> Path:
@@ -210,8 +204,8 @@ def read(file: Path, services: Mapping[str, Service], runtime: Runtime = "disint
     try:
         data = toml_file.read(path).data
     except toml_file.TomlFileError as error:
-        place = f"{path}:{error.line}" if error.line else f"{path}"
-        raise FactoryError(f"{place}: {error}") from None
+        where = f"{path}:{error.line}" if error.line else f"{path}"
+        raise FactoryError(f"{where}: {error}") from None
     environment = dotenv.read(folder / ".env")
     agents = tuple(
         _agent(section, fields, services, environment, runtime)
@@ -220,6 +214,7 @@ def read(file: Path, services: Mapping[str, Service], runtime: Runtime = "disint
     )
     known = [*(agent.service for agent in agents), *OWN_SERVICES]
     shared = next((services[name] for name in known if name in services), NO_SERVICE)
+    place, administrator = _administrator(folder, environment, services)
     found = Factory(
         file=path,
         project=str(data.get("name", "")),
@@ -229,8 +224,9 @@ def read(file: Path, services: Mapping[str, Service], runtime: Runtime = "disint
         network=next(filter(_can_be_joined, shared.networks), None),
         forge_internal_url=_internal(shared),
         agents=agents,
-        administrator=_administrator(environment),
-        anthropic_api_key=keys.of_environment(environment),
+        administrator=administrator,
+        secrets_from=place,
+        anthropic_api_key=_anthropic_key(environment, agents, services),
         rest=_rest(data) if any(agent.kept_image for agent in agents) else {},
     )
     _check(found)
@@ -362,7 +358,7 @@ def _agent(
         own.setdefault("context_window", int(window))
     if runtime == "disinto":
         # A service that does not run now is made from the image of the factory's own agents.
-        own = {**_kept(service.image or services.get("agents", NO_SERVICE).image), **own}
+        own = {**_kept(service.image or _own_agents(services).image), **own}
     if isinstance(own.get("roles"), str):
         own["roles"] = own["roles"].split()
     own.setdefault("forge_user", f"{section}-bot")
@@ -370,6 +366,12 @@ def _agent(
     moved = isinstance(written, str) and rules.is_loopback(written)
     if moved:
         own["base_url"] = rules.from_inside(str(written))
+    real_key = _real_key(own, service)
+    moves = runtimes.of(own, {}) == "muster"
+    variables = old_service.environment(service, "muster" if moves else "disinto")
+    if variables.kept and isinstance(own.get("env", {}), dict):
+        own["env"] = {**variables.kept, **own.get("env", {})}
+    password = environment.get(f"FORGE_PASS_{user_upper(str(own['forge_user']))}")
     return FactoryAgent(
         section=section,
         name=name,
@@ -377,8 +379,24 @@ def _agent(
         moved_endpoint=written if moved else None,
         service=service_name(name),
         volumes=tuple(service.volumes),
-        password=environment.get(f"FORGE_PASS_{user_upper(str(own['forge_user']))}") or None,
+        environment=variables,
+        password=password or service.environment.get("FORGE_PASS") or None,
+        key=real_key,
     )
+
+
+def _real_key(own: dict[str, Any], service: Service) -> str | None:
+    """Return the key that an agent uses, if it is no placeholder; the fields keep no real one.
+
+    disinto has the key in the project file in plain text, or in the service's environment.
+    """
+    written = own.get("api_key", roster.Agent.model_fields["api_key"].default)
+    if not own.get("base_url"):
+        return service.key
+    if isinstance(written, str) and rules.has_key(written):
+        del own["api_key"]
+        return service.key or written
+    return None if service.key == written else service.key
 
 
 def _kept(image: str) -> dict[str, Any]:
@@ -402,13 +420,43 @@ def _internal(service: Service) -> str | None:
     return None if not url or rules.is_loopback(url) else url
 
 
-def _administrator(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the credentials of the forge's administrator that a factory's `.env` has."""
+def _administrator(
+    folder: Path, environment: Mapping[str, str], services: Mapping[str, Service]
+) -> tuple[str, dict[str, str]]:
+    """Return the credentials of the forge's administrator, and where they are.
+
+    A factory with SOPS has no `.env`, and its services get them as variables (lib/generators.sh).
+    """
+    places = {f"{folder}/.env": environment}
+    places |= {f"the service {name}": each.environment for name, each in sorted(services.items())}
+    found = ((place, _administrators(each)) for place, each in places.items())
+    return next(((place, each) for place, each in found if each), ("", {}))
+
+
+def _administrators(environment: Mapping[str, str]) -> dict[str, str]:
     found = {"FORGE_ADMIN_PAT": environment.get("FORGE_ADMIN_PAT", "")}
     if environment.get("FORGE_ADMIN_PASS"):
         found["FORGE_ADMIN_USER"] = environment.get("FORGE_ADMIN_USER") or ADMINISTRATOR
         found["FORGE_ADMIN_PASS"] = environment["FORGE_ADMIN_PASS"]
     return {name: value for name, value in found.items() if value}
+
+
+def _anthropic_key(
+    environment: Mapping[str, str],
+    agents: Sequence[FactoryAgent],
+    services: Mapping[str, Service],
+) -> str | None:
+    """Return the key of agents at the Anthropic API: the `.env` file's, or that of a service."""
+    of_services = [agent.key for agent in agents if agent.endpoint is None]
+    return next(
+        filter(None, [keys.of_environment(environment), *of_services, _own_agents(services).key]),
+        None,
+    )
+
+
+def _own_agents(services: Mapping[str, Service]) -> Service:
+    """Return the service of the factory's own agents."""
+    return services.get(OWN_SERVICES[0], NO_SERVICE)
 
 
 def _check(factory: Factory) -> None:

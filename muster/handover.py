@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from muster.docker import variables_of
 from muster.errors import MusterError
-from muster.factory import Service
+from muster.old_service import Service
 
 ASIDE = "-before-muster"
 """What is added to the name of a container that a new one needs."""
@@ -70,7 +70,18 @@ def service_of(container: Container) -> Service:
         volumes=tuple(sorted(each["Name"] for each in mounts if each["Type"] == "volume")),
         environment=variables_of(attributes),
         image=str(attributes["Config"]["Image"]),
+        image_environment=_variables_of_image(container),
+        host_paths=tuple(each["Destination"] for each in mounts if each["Type"] == "bind"),
     )
+
+
+def _variables_of_image(container: Container) -> dict[str, str]:
+    """Return the variables that a container has from its image."""
+    try:
+        image = container.image
+    except docker.errors.ImageNotFound:  # removed by force, which Docker allows if nothing runs
+        return {}
+    return variables_of(image.attrs) if image else {}
 
 
 @contextmanager

@@ -67,12 +67,21 @@ def with_agent(text: str, agent: str, values: Fields) -> str:
     agents = tomlkit.table(is_super_table=True)
     section = tomlkit.table()
     for key, value in values.items():
-        section[key] = value
+        section[key] = _inline(value)
     agents[agent] = section
     document["agents"] = agents
     added = tomlkit.dumps(document).replace("\n", newline)
     gap = "" if not text else newline if text.endswith("\n") else newline * 2
     return _checked(text, f"{text}{gap}{added}", agent, dict(values))
+
+
+def _inline(value: object) -> object:
+    """Write a table on one line: a section of its own could not be edited with its agent's."""
+    if not isinstance(value, Mapping):
+        return value
+    table = tomlkit.inline_table()
+    table.update(value)
+    return table
 
 
 def with_fields(text: str, agent: str, values: Fields) -> str:

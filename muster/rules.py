@@ -512,6 +512,11 @@ def is_secret(key: str, value: str) -> bool:
     return bool(value) and bool(named or _SECRET.search(value))
 
 
+def is_musters(variable: str) -> bool:
+    """Tell whether Muster sets a variable of the agents' containers itself."""
+    return _setting_of(variable) is not None
+
+
 def _setting_of(variable: str) -> str | None:
     """Return where a variable's value comes from that Muster sets; None for any other."""
     if variable in OWN_VARIABLES:

@@ -14,7 +14,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 from rich.table import Table
 
-from muster import administrator, factory, handover, roster_edit
+from muster import administrator, factory, handover, keys, roster_edit
 from muster.cli.engine import stacks
 from muster.cli.place import settings_path
 from muster.cli.session import RosterChange, Session
@@ -80,7 +80,8 @@ class Adoption:
         if self._factory.administrator:
             os.environ.update(self._factory.administrator)
             self._say(
-                f"The forge administrator's credentials are those of {self._factory.folder}/.env; "
+                "The forge administrator's credentials are those of "
+                f"{self._factory.secrets_from}; "
                 "later runs want them in the environment, or in a .env beside Pulumi.yaml."
             )
 
@@ -149,7 +150,7 @@ class Adoption:
                     f"{agent.name}: in a container {agent.moved_endpoint} is the container itself; "
                     f"the roster names {agent.endpoint}."
                 )
-        for line in (*self._images(), *self._volumes()):
+        for line in (*self._images(), *self._variables(), *self._volumes()):
             self._say(line)
 
     def _images(self) -> list[str]:
@@ -160,6 +161,31 @@ class Adoption:
             for agent in self._factory.agents
             if agent.kept_image
         ]
+
+    def _variables(self) -> Iterator[str]:
+        """Say which of its service's variables an agent keeps, and why not the others."""
+        for agent in self._factory.agents:
+            found = agent.environment
+            if found.kept:
+                yield f"{agent.name} keeps {', '.join(found.kept)} (env in the roster)."
+            if agent.key and agent.endpoint:
+                yield (
+                    f"{agent.name} has a real key for {agent.endpoint}: it goes into the stack's "
+                    "configuration, encrypted."
+                )
+            if found.secrets:
+                yield (
+                    f"{agent.name} does not keep {', '.join(found.secrets)}: these look like "
+                    "secrets, which a roster cannot hold. The agent works without them."
+                )
+            if found.lost:
+                yield (
+                    f"{agent.name} does not keep {', '.join(found.lost)}: these name paths on the "
+                    "host, which its new container does not see."
+                )
+            yield from (
+                f"{agent.name} does not keep {name}: {why}" for name, why in found.refused.items()
+            )
 
     def _volumes(self) -> list[str]:
         """Say what stays in which volume."""
@@ -176,9 +202,12 @@ class Adoption:
         # The old service pushes with the password, so it stays until that service is gone.
         secrets = {f'given["{a.name}"].password': a.password for a in new if a.password}
         if any(agent.endpoint is None for agent in new) and found.anthropic_api_key:
-            secrets["anthropicApiKey"] = os.environ.setdefault(
-                "ANTHROPIC_API_KEY", found.anthropic_api_key
-            )
+            secrets[keys.CONFIGURED] = os.environ.setdefault(keys.API_KEY, found.anthropic_api_key)
+        secrets |= {
+            keys.place(agent.name): agent.key
+            for agent in new
+            if agent.key and (agent.endpoint or agent.key != found.anthropic_api_key)
+        }
         names = ", ".join(agent.name for agent in found.agents)
         return RosterChange(
             factory.with_agents(text, found.agents),
@@ -240,9 +269,10 @@ class Adoption:
         for line in self._volumes():
             self._say(line)
         users = [user_upper(agent.forge_user) for agent in self._factory.agents]
-        keys = ", ".join(f"FORGE_TOKEN_{user}, FORGE_PASS_{user}" for user in users)
+        left = ", ".join(f"FORGE_TOKEN_{user}, FORGE_PASS_{user}" for user in users)
+        file = self._factory.env_file
         self._say(
-            f"{self._factory.folder}/.env still has {keys}: nothing reads them any more. "
+            f"{file} still has {left}: nothing reads them any more. "
             f"muster rotate --all --stack {self._session.stack} sets other passwords; "
             "the old tokens work until somebody revokes them at the forge."
         )
@@ -257,6 +287,8 @@ class Adoption:
                     "bot_user": agent.forge_user,
                     "service": agent.service,
                     "volumes_left": list(agent.volumes),
+                    "variables": sorted(agent.environment.kept),
+                    "variables_left": agent.environment.left,
                 }
                 for agent in self._factory.agents
             ],

@@ -33,8 +33,7 @@ services:
       - disinto-net
 
   agents-{agent}:
-    image: muster-agent
-    entrypoint: ["sleep", "infinity"]
+    {runs}
     init: true
     container_name: {project}-agents-{agent}
     restart: unless-stopped
@@ -45,10 +44,17 @@ services:
       - ./.env:/home/agent/disinto/.env:ro
     environment:
       FORGE_URL: {internal_url}
+      FORGE_REPO: {repo}
       # Per-agent credentials keyed by forge_user.
       FORGE_TOKEN: ${{FORGE_TOKEN_{user}:-}}
       FORGE_PASS: ${{FORGE_PASS_{user}:-}}
+      FORGE_REVIEW_TOKEN: made-up
+      AGENT_ROLES: "dev"
+      CLAUDE_TIMEOUT: 7200
       ANTHROPIC_BASE_URL: "http://host.docker.internal:8081"
+      DISINTO_CONTAINER: "1"
+      POLL_INTERVAL: "1"
+      PLANNER_INTERVAL: "43200"
     networks:
       - disinto-net
 
@@ -70,6 +76,10 @@ networks:
     external: true
     name: {network}
 """
+
+ASLEEP = """\
+image: muster-agent
+    entrypoint: ["sleep", "infinity"]"""
 
 PROJECT = """\
 # projects/{project}.toml — Project config for {repo}
@@ -120,8 +130,16 @@ class OldFactory:
         file: the project file.
     """
 
-    def __init__(self, place: Workplace, folder: Path) -> None:
+    def __init__(self, place: Workplace, folder: Path, image: str | None = None) -> None:
+        """Describe it.
+
+        Args:
+            place: the project.
+            folder: the factory's folder.
+            image: what the agent's service runs; None for Muster's image, asleep.
+        """
         self.place, self.folder = place, folder
+        self._runs = f"image: {image}" if image else ASLEEP
         self.agent = f"dev-{place.name}"
         self.user = f"{self.agent}-bot"
         self.file = folder / "projects" / f"{place.name}.toml"
@@ -139,6 +157,7 @@ class OldFactory:
             "forge_url": self.place.forge_url,
             "internal_url": self.place.server.internal_url,
             "network": self.place.server.network,
+            "runs": self._runs,
         }
         self.file.write_text(PROJECT.format(**words))
         self.compose_file.write_text(COMPOSE.format(**words))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from crew import until
+from old_factory import OldFactory
 from workplace import Workplace
 
 from muster.forge import Basic, Issue, WorkForge
@@ -77,3 +78,30 @@ def test_disintos_agents_work_with_the_rights_that_their_entrypoint_needs(
     assert workplace.preview() == {}
     container.stop(timeout=5)
     assert container.wait()["StatusCode"] == 0  # it could end what ran as another user
+
+
+@pytest.mark.slow
+def test_an_adopted_agent_goes_on_in_the_image_of_its_service(
+    workplace: Workplace, disintos_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("host") / workplace.name
+    workplace.forge.create_repository(f"{workplace.repo}-ops", "main")
+    with OldFactory(workplace, folder, disintos_image) as factory:
+        old = factory.containers()[f"agents-{factory.agent}"]
+        until(lambda: b"Entering polling loop" in old.logs(), "the old service works")
+        (folder / ".env").rename(folder / ".env.enc")  # as SOPS has it: nobody can read it
+
+        told = workplace.muster("adopt", str(factory.file), "--yes")
+
+        issue = waiting_issue(keeper(workplace))
+        expect_work(workplace, issue, factory.agent)
+        new = workplace.container(factory.agent)
+        assert new.attrs["Config"]["Image"] == old.attrs["Config"]["Image"]
+        variables = set(new.attrs["Config"]["Env"])
+        assert {"CLAUDE_TIMEOUT=7200", "PLANNER_INTERVAL=43200"} < variables
+        assert not any("made-up" in each for each in variables)
+        assert "does not keep FORGE_REVIEW_TOKEN" in told
+        assert f"{folder}/.env.enc still has FORGE_TOKEN" in told
+        # The password stays the same: it was read from the running service.
+        assert workplace.password(factory.agent) == factory.account.password
+        assert factory.account.password not in told + workplace.roster_path.read_text()

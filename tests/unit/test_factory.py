@@ -10,7 +10,8 @@ import yaml
 
 from muster import factory, roster
 from muster.errors import MusterError
-from muster.factory import Factory, FactoryError, Service
+from muster.factory import Factory, FactoryError
+from muster.old_service import Service
 
 PROJECT = """\
 # projects/acme.toml
