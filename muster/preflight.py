@@ -5,6 +5,7 @@ previews and in updates.
 """
 
 import contextlib
+import difflib
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -358,6 +359,7 @@ def _repositories(forge: Forge, roster: Roster, url: str) -> Iterator[Problem]:
     found = forge.repository(roster.repo)
     if found is not None:
         yield from unusable(forge, roster, found)
+        yield from unknown_roles(forge, roster, found)
     elif not roster.muster.local_forge:
         yield problem(
             roster,
@@ -403,6 +405,31 @@ def unusable(forge: Forge, roster: Roster, found: Repository) -> Iterator[Proble
             f"{found.full_name} has no branch {branch}: write primary_branch = "
             f'"{found.default_branch}", its default branch, or create the branch',
         )
+
+
+def unknown_roles(forge: Forge, roster: Roster, found: Repository) -> Iterator[Problem]:
+    """Report roles without a formula: an agent would fail in every cycle."""
+    if found.empty:
+        return
+    missing: dict[str, bool] = {}
+    for agent in roster.agents.values():
+        if agent.runtime != "muster" or agent.formula:
+            continue
+        for role in agent.roles:
+            file = f"{rules.FORMULAS}/{role}.toml"
+            if role not in rules.ROLES and role not in missing:
+                missing[role] = not forge.has_file(roster.repo, file, roster.primary_branch)
+            if missing.get(role):
+                near = difflib.get_close_matches(role, rules.ROLES, n=1)
+                hint = (
+                    f'did you mean "{near[0]}"?' if near else f"known are {', '.join(rules.ROLES)}."
+                )
+                yield problem(
+                    roster,
+                    ("agents", agent.name, "roles"),
+                    f'the role "{role}" has no formula; {hint} For a role of your own, add {file} '
+                    f"to branch {roster.primary_branch} of {roster.repo}",
+                )
 
 
 def refused_accounts(

@@ -25,6 +25,12 @@ REPOSITORY_PATTERN = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
 MEMORY_PATTERN = r"^[0-9]+(\.[0-9]+)? ?[kmgtKMGT]?[iI]?[bB]?$"
 """Source: docker/go-units, RAMInBytes, which reads compose's and Docker's limits."""
 
+ROLES = ("dev", "review", "gardener", "architect", "planner", "predictor", "supervisor")
+"""The roles whose formulas ship with the runtime."""
+
+FORMULAS = ".muster/formulas"
+"""Where a repository keeps the formulas of its own roles."""
+
 WRITING_ROLES = ("dev", "gardener")
 """The roles whose work changes a repository: branches and claims, labels."""
 

@@ -27,9 +27,7 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Agents, by 
 NamesOrAll = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME...]", help="Agents, by name; or --all.")
 ]
-SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Agents; default: the whole crew.")
-]
+Every = Annotated[bool, typer.Option("--all", help="The whole crew.")]
 
 
 def examples(*lines: str) -> str:

@@ -226,6 +226,16 @@ class Forge:
             unless_missing(lambda: self._http.get(path, lambda told: str(told["name"]))) is not None
         )
 
+    def has_file(self, repo: str, path: str, branch: str) -> bool:
+        """Tell whether a branch of a repository that exists has this file."""
+        parts = "/".join(map(paths.segment, path.split("/")))
+        where = f"{paths.repository(repo)}/contents/{parts}"
+
+        def answer() -> str:
+            return self._http.get(where, lambda file: str(file["sha"]), ref=branch)
+
+        return unless_missing(answer) is not None
+
     def create_repository(self, full_name: str, default_branch: str) -> Repository:
         """Create a private repository with a first commit, and its owner where there is none.
 

@@ -45,9 +45,12 @@ def test_the_command_line_of_upstreams_page_hires_and_typed_again_rotates(
     assert workplace.container("dev-qwen").status == "running"
     assert workplace.preview() == {}
 
+    missing = ("hire", "dev-qwen", "dev,review", *ENDPOINT, "--if-missing", "--yes")
+    assert "dev-qwen is already hired: nothing was changed" in workplace.muster(*missing)
+    assert workplace.roster_path.read_text() == written
     printed = workplace.muster("hire-an-agent", "dev-qwen", "dev", *ENDPOINT, "--yes")
 
-    assert "rotate its credentials" in printed
+    assert printed.index("already hired with these fields: rotating") < printed.index("Updating")
     assert api_status(workplace.server.url, token) == 401
     assert api_status(workplace.server.url, workplace.token("dev-qwen")) == 200
     assert workplace.roster_path.read_text() == f"{written}rotation = 2\n"
@@ -86,13 +89,17 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
     printed = workplace.muster("hire", "dev-qwen", "dev", *ENDPOINT, "--preview")
     assert "dev-qwen: bot user: create" in printed
     local = ("--local-model", "http://localhost:8081", "--model", "m")
-    refused = workplace.muster("hire", "dev-qwen", "dev", *local, "--yes", expect=1)
-    assert f"{workplace.name}.toml:" in refused
+    refused = workplace.muster("hire", "dev-qwen", "dev", *local, "--yes", expect=2)
+    assert "--local-model: " in refused
     assert "host.docker.internal:8081" in refused
+    refused = workplace.muster("hire", "dev-qwen", "dev,revew", *ENDPOINT, "--yes", expect=1)
+    assert 'ROLE: the role "revew" has no formula; did you mean "review"?' in refused
     refused = workplace.muster("hire", "dev-claude", "dev", "--yes", expect=1)
     assert "ANTHROPIC_API_KEY" in refused
     refused = workplace.muster("hire", "keeper", "dev", *ENDPOINT, "--yes", expect=1)
+    assert "--forge-user: " in refused
     assert "choose another forge_user" in refused
+    assert f"{workplace.name}.toml" not in refused
     taken = f"{workplace.name}-was-there"
     workplace.forge.create_user(
         taken, email=f"{taken}@x.invalid", password=new_password(), login_name="", full_name=""

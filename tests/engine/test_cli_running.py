@@ -11,14 +11,20 @@ def test_a_stopped_agent_stays_stopped_until_it_is_started(workplace: Workplace)
     workplace.roster(workplace.agent("dev-qwen") + workplace.agent("review-qwen"))
     workplace.up()
 
+    assert "--all" in workplace.muster("stop", expect=2)
+    with workplace.terminal("muster stop") as child:
+        child.expect(r"Stop the whole crew \(dev-qwen, review-qwen\)\? \[y/N\]: ")
+        child.sendline("n")
+        assert ended(child) == 1
     workplace.muster("stop", "dev-qwen")
+    assert "muster start dev-qwen" in workplace.muster("restart", "dev-qwen", expect=1)
     workplace.muster("up", "--yes")
 
     assert "agents-dev-qwen" not in workplace.containers()
     assert "agents-review-qwen" in workplace.containers()
     row = workplace.status()["dev-qwen"]
     assert (row["wanted"], row["actual"], row["drift"]) == ("stopped", "none", [])
-    workplace.muster("start")
+    workplace.muster("start", "--all")
     assert workplace.container("dev-qwen").status == "running"
     began = workplace.container("review-qwen").attrs["State"]["StartedAt"]
     workplace.muster("restart", "review-qwen")

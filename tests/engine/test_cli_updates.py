@@ -46,15 +46,15 @@ def test_what_an_update_needs_is_checked_before_anything_else(workplace: Workpla
     workplace.up()
     wrong = {"FORGE_ADMIN_PASS": "wrong", "FORGE_ADMIN_PAT": "0" * 40}
     unreachable = {"DOCKER_HOST": f"unix://{workplace.folder}/nobody.sock"}
-    for command in (("preview",), ("up", "--yes"), ("down", "--yes")):
+    for command in (["preview"], ["up", "--yes"], ["down", "--yes"]):
         [refused] = workplace.muster(*command, expect=1, **wrong).splitlines()
         assert "Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT" in refused
     [unreached] = workplace.muster("up", "--yes", expect=1, **unreachable).splitlines()
     assert "Docker is unreachable" in unreached
     before = workplace.roster_path.read_bytes()
-    hire = ("hire", "dev-b", "dev", "--local-model", "http://x.example:1", "--model", "m", "--yes")
-    for command in (hire, ("fire", "dev-qwen", "--yes")):
-        *_, refused = workplace.muster(*command, expect=1, **wrong).splitlines()
+    hire = ["hire", "dev-b", "dev", "--local-model", "http://x.example:1", "--model", "m", "--yes"]
+    for change in (hire, ["fire", "dev-qwen", "--yes"]):
+        *_, refused = workplace.muster(*change, expect=1, **wrong).splitlines()
         assert "Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT" in refused
         assert workplace.roster_path.read_bytes() == before
     assert workplace.container("dev-qwen").status == "running"

@@ -28,6 +28,7 @@ class World:
         organizations: the names of organizations.
         repository: the project's repository, as the forge tells it.
         branches: its branches.
+        files: the files of its default branch.
         version: the forge's.
         takes_passwords: whether it takes names and passwords at its API.
     """
@@ -37,6 +38,7 @@ class World:
         self.organizations: list[str] = []
         self.repository = dict(REPOSITORY)
         self.branches = {"main"}
+        self.files: set[str] = set()
         self.version = "15.0.3+gitea-1.22.0"
         self.takes_passwords = True
 
@@ -52,6 +54,10 @@ class World:
             "/version": lambda: Answer(json={"version": self.version}),
             "/repos/acme/demo": lambda: Answer(json=self.repository),
             "/repos/acme/handbook": lambda: Answer(json=REPOSITORY),
+            **{
+                f"/repos/acme/demo/contents/{file}": partial(Answer, json={"sha": "0" * 40})
+                for file in self.files
+            },
             **{
                 f"/repos/acme/demo/branches/{name}": partial(Answer, json={"name": name})
                 for name in self.branches
@@ -268,6 +274,33 @@ def test_a_new_agent_is_refused_where_nobody_can_mint_its_token(
     assert "muster rotate dev-qwen --token-from-stdin" in problem
     assert told(server, tmp_path, crew(1) + QWEN, given=["dev-qwen"]) == []
     assert {method for method, _ in server.asked()} == {"GET", "PATCH", "DELETE"}
+
+
+@pytest.mark.parametrize(
+    ("role", "hint"),
+    [
+        ("revew", 'did you mean "review"?'),
+        (
+            "translator",
+            "known are dev, review, gardener, architect, planner, predictor, supervisor.",
+        ),
+    ],
+)
+def test_a_role_without_a_formula_is_reported(
+    server: Server, tmp_path: Path, role: str, hint: str
+) -> None:
+    (problem,) = told(server, tmp_path, f'{QWEN}roles = ["dev", "{role}"]\n')
+    assert problem == (
+        f'9: agent "dev-qwen", roles: the role "{role}" has no formula; {hint} For a role of your '
+        f"own, add .muster/formulas/{role}.toml to branch main of acme/demo"
+    )
+
+
+def test_a_role_of_the_repositorys_own_is_accepted(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    world.files.add(".muster/formulas/translator.toml")
+    assert told(server, tmp_path, f'{QWEN}roles = ["translator"]\n') == []
 
 
 def test_a_further_repository_that_the_forge_does_not_have_is_reported(

@@ -1,20 +1,29 @@
 """`muster hire`, and the name that upstream's pages print for it."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from muster.cli.options import AdminToken, AsJson, Stack, Yes, examples
+from muster.errors import MusterError
 
 if TYPE_CHECKING:
+    from muster.cli.session import RosterChange, Session
     from muster.roster import Agent
+
+OPTIONS = {"base_url": "--local-model", "roles": "ROLE"}
+"""The options that are not named like their field of the roster."""
 
 
 def hire(  # noqa: PLR0917 - typer passes every option by name
     name: Annotated[str, typer.Argument(help="The agent's name.")],
-    roles: Annotated[list[str], typer.Argument(metavar="ROLE...", help="What it does.")],
+    roles: Annotated[
+        list[str], typer.Argument(metavar="ROLE...", help="What it does, e.g. dev or dev,review.")
+    ],
     stack: Stack = None,
     local_model: Annotated[
         str | None,
@@ -43,20 +52,24 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Take over a bot user that Muster did not make.")
     ] = False,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Do nothing if the agent is already hired.")
+    ] = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Show what would be done, and change nothing.")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hire an agent: write its section of the roster, show the preview, ask, make it so.
+    """Hire an agent: preview it, ask, write its section of the roster, and apply.
 
-    For a name that is hired, fields that are given and differ are changed; where none differs,
-    the credentials are rotated.
+    If the agent is already hired, given fields that differ are changed; if none differs, its
+    credentials are rotated. With --if-missing nothing happens then.
     """
     from muster import roster_edit
     from muster.cli.session import RosterChange, Session
     from muster.roster import SCHEDULE
+    from muster.status import recorded
 
     if name == SCHEDULE:
         raise typer.BadParameter(
@@ -69,7 +82,7 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
         "base_url": local_model,
         "model": model,
         "api_key": api_key,
-        "roles": roles,
+        "roles": [role for each in roles for role in each.split(",") if role],
         "forge_user": forge_user,
         "compact_pct": compact_pct,
         "poll_interval": poll_interval,
@@ -78,7 +91,7 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
     }
     fields = {key: value for key, value in given.items() if value is not None}
     session = Session(stack, as_json=as_json, admin_token=admin_token)
-    with session.alone():
+    with session.alone(), _options_named(name):
         text = session.roster_text()
         section = roster_edit.fields(text, name)
         if section is None:
@@ -90,23 +103,60 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
                 secrets=_key(fields),
                 agents=frozenset({name}),
             )
+        elif if_missing and name in recorded(session.deployment()):
+            session.screen.say(f"{name} is already hired: nothing was changed.")
+            session.screen.report({"stack": session.stack, "changes": []})
+            return
         else:
-            agent = session.agents([name])[0]
-            now = agent.model_dump()
-            changed = _changed(agent, fields)
-            what = f"change {', '.join(changed)}" if changed else "rotate its credentials"
-            session.screen.say(f"{name} is hired: this would {what}.")
-            if not changed:
-                numbers = session.next_rotations({name: now["rotation"]})
-                changed = {"rotation": numbers[name]}
-            change = RosterChange(
-                roster_edit.with_fields(text, name, changed),
-                question=f"{what[0].upper()}{what[1:]}?",
-                ways="The roster is changed: muster up finishes it.",
-                secrets=_key(section | fields),
-                agents=frozenset({name}),
-            )
+            change = _again(session, text, name, {} if if_missing else fields)
         session.change_roster(change, yes=yes, only_preview=preview)
+
+
+def _again(session: "Session", text: str, name: str, fields: Mapping[str, Any]) -> "RosterChange":
+    """Change the fields of an agent that the roster has; rotate its credentials if none differs."""
+    from muster import roster_edit
+    from muster.cli.session import RosterChange
+
+    agent = session.agents([name])[0]
+    changed = _changed(agent, fields)
+    if changed:
+        session.screen.say(f"{name} is already hired: changing {', '.join(changed)}.")
+        question = f"Change {', '.join(changed)} of {name}?"
+    elif fields:
+        session.screen.say(f"{name} is already hired with these fields: rotating its credentials.")
+        question = f"Rotate the credentials of {name}?"
+        changed = {"rotation": session.next_rotations({name: agent.rotation})[name]}
+    else:
+        question = f"Hire {name}?"
+    return RosterChange(
+        roster_edit.with_fields(text, name, changed),
+        question=question,
+        ways="The roster is changed: muster up finishes it.",
+        secrets=_key((roster_edit.fields(text, name) or {}) | dict(fields)),
+        agents=frozenset({name}),
+    )
+
+
+@contextmanager
+def _options_named(name: str) -> Iterator[None]:
+    """Name options in errors, in place of lines that were never written to the roster."""
+    from muster.problems import RosterError
+
+    try:
+        yield
+    except RosterError as error:
+        raise typer.BadParameter(_by_options(str(error), name)) from None
+    except MusterError as error:
+        raise type(error)(_by_options(str(error), name)) from None
+
+
+def _by_options(text: str, name: str) -> str:
+    def option(found: re.Match[str]) -> str:
+        field = found["field"]
+        return f"{OPTIONS.get(field, '--' + field.replace('_', '-'))}: " if field else ""
+
+    where = rf'^\S+\.toml:\d+: agent "{re.escape(name)}"(?:, (?P<field>\w+))?: '
+    return re.sub(where, option, text, flags=re.MULTILINE)
 
 
 def _changed(agent: "Agent", fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +185,8 @@ def register(app: typer.Typer) -> None:
         "muster hire dev-qwen dev --local-model http://10.10.10.1:8081 \\",
         "    --model unsloth/Qwen3.5-35B-A3B",
         "ANTHROPIC_API_KEY=… muster hire dev-claude dev review",
-        "muster hire dev-qwen dev          # hired already: rotates its credentials",
+        "muster hire dev-qwen dev          # already hired: rotates its credentials",
+        "muster hire dev-qwen dev --if-missing --yes    # for scripts",
     )
     app.command(epilog=shown)(hire)
     app.command("hire-an-agent", epilog=shown, short_help="The same as hire.")(hire)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from muster.cli.options import AdminToken, AsJson, NamesOrAll, Stack, Yes, examples
+from muster.cli.options import AdminToken, AsJson, Every, NamesOrAll, Stack, Yes, examples
 
 
 def rotate(
@@ -18,7 +18,7 @@ def rotate(
     ] = None,
     admin_token: AdminToken = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="The whole crew.")] = False,
+    every: Every = False,
     token_from_stdin: Annotated[
         bool,
         typer.Option(

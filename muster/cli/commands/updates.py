@@ -38,7 +38,7 @@ def up(
     no_refresh: NoRefresh = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the crew what the roster says, and mend what was changed by hand.
+    """Apply the roster to the crew, and undo what was changed by hand.
 
     One agent's failure does not stop the others.
     """
@@ -46,7 +46,7 @@ def up(
 
     session = Session(stack, as_json=as_json, admin_token=admin_token)
     with session.alone():
-        session.review(yes=yes, refresh=not no_refresh, question="Make it so?")
+        session.review(yes=yes, refresh=not no_refresh, question="Apply these changes?")
         session.done(session.up(refresh=not no_refresh))
 
 

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from importlib import resources
 
 import pytest
-from runtime.formula import DELIVERS, Formula, FormulaError, load, parse
+from runtime.formula import DELIVERS, FOLDER, Formula, FormulaError, load, parse
+
+from muster import rules
 
 SHIPPED = {
     "architect": "schedule",
@@ -33,7 +35,8 @@ def test_every_formula_that_ships_is_known() -> None:
 
     names = {file.name for file in folder.iterdir() if file.name.endswith(".toml")}
 
-    assert names == {f"{role}.toml" for role in SHIPPED}
+    assert names == {f"{role}.toml" for role in SHIPPED} == {f"{role}.toml" for role in rules.ROLES}
+    assert rules.FORMULAS == FOLDER
 
 
 @pytest.mark.parametrize(("role", "selects"), SHIPPED.items())
