@@ -84,9 +84,18 @@ def last_line(container: Container) -> agent_log.Line | None:
     return agent_log.last(logged.decode(errors="replace").splitlines())
 
 
-def log_lines(container: Container, *, since: datetime | None, follow: bool) -> Iterator[str]:
-    """Return the lines that a container logged, as they come."""
-    return _lines(container.logs(stream=True, follow=follow, since=since))
+def log_lines(
+    container: Container, *, since: datetime | None, follow: bool, timed: bool = False
+) -> Iterator[str]:
+    """Return the lines that a container logged, as they come.
+
+    Args:
+        container: the container.
+        since: the time from which on lines count, to the second; None is the first.
+        follow: whether to go on until the container ends.
+        timed: whether each line begins with Docker's time and a space.
+    """
+    return _lines(container.logs(stream=True, follow=follow, since=since, timestamps=timed))
 
 
 @contextmanager

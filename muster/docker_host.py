@@ -50,6 +50,15 @@ class DockerHost:
         """Whether the engine is on another machine, as far as the address says."""
         return urlsplit(self.address).hostname not in {None, "localhost", "127.0.0.1", "::1"}
 
+    @property
+    def options(self) -> list[str]:
+        """The options with which Docker's command line reaches this engine."""
+        options = ["--host", self.address]
+        if self.certificates is not None:
+            ca, certificate, key = (str(self.certificates / name) for name in CERTIFICATES)
+            options += ["--tlsverify", "--tlscacert", ca, "--tlscert", certificate, "--tlskey", key]
+        return options
+
     def __str__(self) -> str:
         """Return the address and what named it."""
         return f"{self.address}, {self.source}"

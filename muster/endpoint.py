@@ -475,7 +475,7 @@ def _without_model(found: Endpoint, model: str) -> Endpoint:
         nearest = tuple(difflib.get_close_matches(model, nearest, n=SHOWN_MODELS, cutoff=0))
     names = ", ".join(nearest) or "no model"
     more = len(found.models) - len(nearest)
-    others = f" and {more} others" if more > 0 else ""
+    others = f" and {more} other{'s' if more > 1 else ''}" if more > 0 else ""
     message = (
         f"the endpoint does not serve {model}: set model to one that it serves ({names}{others})"
     )

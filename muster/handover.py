@@ -13,6 +13,7 @@ from docker.models.containers import Container
 from muster.docker import variables_of
 from muster.errors import MusterError
 from muster.old_service import Service
+from muster.words import counted
 
 ASIDE = "-before-muster"
 """What is added to the name of a container that a new one needs."""
@@ -141,7 +142,7 @@ def until_healthy(
             status = health.get("Status")
             if status is None and restarts >= RESTARTS:
                 raise HandoverError(
-                    f"{agent}: its new container {name} crashed {restarts} times: "
+                    f"{agent}: its new container {name} crashed {counted(restarts, 'time')}: "
                     f"docker logs {name} shows why"
                 )
             is_steady = state.get("Status") == "running" and now - began >= STEADY

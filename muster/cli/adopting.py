@@ -5,6 +5,7 @@ is stopped; the project file, by which a second run knows what is left to do, is
 """
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from docker.models.containers import Container
 from rich.table import Table
 
 from muster import administrator, factory, handover, keys, roster_edit
-from muster.cli.engine import stacks
+from muster.cli.engine import CancelledError, stacks
 from muster.cli.place import settings_path
 from muster.cli.session import RosterChange, Session
 from muster.docker import engine
@@ -66,7 +67,7 @@ class Adoption:
             try:
                 self._hand_over(old)
             except KeyboardInterrupt:
-                raise MusterError(f"stopped. {self._standing()}") from None
+                raise CancelledError(f"stopped. {self._standing()}", signal.SIGINT) from None
             except MusterError as error:
                 raise MusterError(f"{error}\n{self._standing()}") from None
         self._say("Done: " + ", ".join(agent.name for agent in found.agents) + " taken over.")

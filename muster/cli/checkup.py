@@ -15,6 +15,7 @@ from muster.doctor.hired import State
 from muster.doctor.hired import read as read_state
 from muster.doctor.subject import Subject
 from muster.errors import MusterError
+from muster.words import counted
 from toolchain import environment, pulumi
 
 
@@ -109,7 +110,7 @@ class Checkup:
             yield wrong(*_unreadable(stack, trouble))
             return
         hired = len(self.subject.state.get().hired)
-        yield well(f"the state of stack {stack} can be read: {hired} agents are hired")
+        yield well(f"the state of stack {stack} can be read: {counted(hired, 'agent')} hired")
 
     def _read(self) -> EngineError | None:
         """Read configuration and state; return what kept from it."""

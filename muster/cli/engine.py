@@ -28,7 +28,7 @@ from pulumi.automation.errors import create_command_error
 from pulumi.automation.events import EngineEvent
 from semver import VersionInfo
 
-from muster.cli import place
+from muster.cli import history, place
 from muster.errors import MusterError
 from muster.project import CANDIDATE
 from toolchain.pulumi import VERSION
@@ -38,6 +38,14 @@ OnEvent = Callable[[EngineEvent], None]
 
 class EngineError(MusterError):
     """Pulumi failed; the text is for the person at the keyboard."""
+
+
+class CancelledError(EngineError):
+    """A signal ended the run."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number  # as shells report it: 130 for Ctrl-C
 
 
 class Pulumi(PulumiCommand):
@@ -207,20 +215,34 @@ class Engine:
         """Make it so; one agent's failure does not stop the others."""
         with self._explained():
             self._stack.up(
-                on_event=on_event, refresh=refresh, continue_on_error=True, show_secrets=False
+                on_event=on_event,
+                refresh=refresh,
+                continue_on_error=True,
+                show_secrets=False,
+                message=history.message(),
             )
 
     def destroy(self, on_event: OnEvent, *, refresh: bool) -> None:
         """Remove all that the stack has made."""
         with self._explained():
             self._stack.destroy(
-                on_event=on_event, refresh=refresh, continue_on_error=True, show_secrets=False
+                on_event=on_event,
+                refresh=refresh,
+                continue_on_error=True,
+                show_secrets=False,
+                message=history.message(),
             )
 
     def clear_pending_creates(self, on_event: OnEvent) -> None:
         """Read the resources, and forget the creates that a killed engine had begun."""
         with self._explained():
             self._stack.refresh(on_event=on_event, clear_pending_creates=True, show_secrets=False)
+
+    def history(self, limit: int) -> list[dict[str, Any]]:
+        """Return what Pulumi's history has of the last updates, the last one first."""
+        shown = self._run("stack", "history", "--output", "json", "--page-size", str(limit))
+        recorded: list[dict[str, Any]] = json.loads(shown or "[]")
+        return recorded
 
     def unlock(self) -> None:
         """Remove the stack's lock, whose process is gone."""

@@ -1,42 +1,85 @@
-"""Shows an agent's log and its transcript, to people or as the lines are."""
+"""Shows agents' logs and transcripts, to people or as the lines are."""
 
+import re
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Protocol
-
-from rich.text import Text
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
 
 from muster import agent_container, docker
-from muster.cli.durations import moment
+from muster.cli.log_lines import LogLines
 from muster.cli.log_view import LogView
+from muster.cli.screen import Screen
 from muster.cli.session import Session
 from muster.cli.transcript import Transcript
 from muster.printable import printable_json
 
 
-class View(Protocol):
-    """Turns lines into what people see."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which lines of logs are shown.
 
-    def shown(self, line: str) -> Iterator[Text]:
-        """Return what is shown of a line."""
+    Attributes:
+        since: those from this time on; None shows all.
+        tail: so many of those that there are; None shows all.
+        pattern: those in which it is found; None shows all.
+        follow: whether to show those that come, too.
+    """
+
+    since: datetime | None = None
+    tail: int | None = None
+    pattern: re.Pattern[str] | None = None
+    follow: bool = False
 
 
-def log(session: Session, name: str, *, since: str | None, follow: bool) -> None:
-    """Print an agent's log, until it ends or Ctrl-C.
+def log(session: Session, names: list[str] | None, wanted: Wanted) -> None:
+    """Print the logs of some agents or the whole crew, until they end or Ctrl-C.
 
     Raises:
-        MusterError: the agent or its container does not exist.
+        MusterError: an agent does not exist, or has no container.
     """
-    begin = moment(since) if since else None
-    [agent] = session.agents([name])
+    agents = session.agents(names)
     roster = session.roster()
     with docker.engine(roster.muster.docker_host) as client:
-        container = agent_container.find(client, roster.name, agent)
-        lines = agent_container.log_lines(container, since=begin, follow=follow)
-        try:
-            _show(session, lines, LogView())
-        except KeyboardInterrupt:
-            return
+        containers = {}
+        for agent in agents:
+            try:
+                containers[agent.name] = agent_container.find(client, roster.name, agent)
+            except docker.DockerError:
+                if names or len(agents) == 1:
+                    raise
+        if not containers:
+            raise docker.DockerError("no agent has a container: muster up creates them")
+        lines = LogLines(containers, wanted.since)
+        if session.screen.as_json:
+            _raw(lines, wanted)
+        else:
+            _read(session.screen, lines, list(containers), wanted)
+
+
+def _raw(lines: LogLines, wanted: Wanted) -> None:
+    def fits(line: str) -> bool:
+        return wanted.pattern is None or wanted.pattern.search(line) is not None
+
+    masked = (printable_json(logged.line) for logged in lines.written())
+    for line in deque(filter(fits, masked), wanted.tail):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+    for logged in lines.coming() if wanted.follow else ():
+        if fits(line := printable_json(logged.line)):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+
+def _read(screen: Screen, lines: LogLines, agents: list[str], wanted: Wanted) -> None:
+    view = LogView(agents, wanted.pattern)
+    entries = (view.entry(logged.line, logged.agent) for logged in lines.written())
+    for entry in deque((each for each in entries if each is not None), wanted.tail):
+        for text in view.dated(entry):
+            screen.console.print(text)
+    for logged in lines.coming() if wanted.follow else ():
+        for text in view.shown(logged.line, logged.agent):
+            screen.console.print(text)
 
 
 def transcript(session: Session, name: str) -> None:
@@ -49,20 +92,15 @@ def transcript(session: Session, name: str) -> None:
     roster = session.roster()
     with docker.engine(roster.muster.docker_host) as client:
         container = agent_container.find(client, roster.name, agent)
-        lines = agent_container.file_lines(container, agent_container.TRANSCRIPT)
+        view = Transcript()
         try:
-            _show(session, lines, Transcript())
+            for line in agent_container.file_lines(container, agent_container.TRANSCRIPT):
+                if session.screen.as_json:
+                    sys.stdout.write(f"{printable_json(line)}\n")
+                    continue
+                for text in view.shown(line):
+                    session.screen.console.print(text)
         except agent_container.NoFileError:
             raise docker.DockerError(
                 f"{name} has no session yet: muster logs {name} shows what it did"
             ) from None
-
-
-def _show(session: Session, lines: Iterable[str], view: View) -> None:
-    for line in lines:
-        if session.screen.as_json:
-            sys.stdout.write(f"{printable_json(line)}\n")
-            sys.stdout.flush()
-        else:
-            for text in view.shown(line):
-                session.screen.console.print(text)

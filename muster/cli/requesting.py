@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from docker import DockerClient
@@ -14,7 +13,7 @@ from muster.agent_log import Line
 from muster.cli.log_view import LogView
 from muster.cli.session import Session
 from muster.cli.status_table import state_words
-from muster.errors import MusterError
+from muster.errors import INTERRUPTED, MusterError
 from muster.printable import one_line
 
 WAIT = 60.0
@@ -35,10 +34,12 @@ class Decision:
     Attributes:
         outcome: `taken`, `refused`, or `pending` if the agent has not decided yet.
         line: the last line of the log that was seen.
+        interrupted: whether Ctrl-C ended the wait.
     """
 
     outcome: str
     line: Line | None
+    interrupted: bool = False
 
 
 def request(session: Session, name: str, issue: int, *, wait: bool) -> int:
@@ -74,7 +75,7 @@ def request(session: Session, name: str, issue: int, *, wait: bool) -> int:
             "message": line and line.message,
         }
     )
-    return int(found.outcome == "refused")
+    return INTERRUPTED if found.interrupted else int(found.outcome == "refused")
 
 
 def _expect_running(container: Container, name: str) -> None:
@@ -120,7 +121,7 @@ def decision(
         show: shows a line.
     """
     view, seen = LogView(), before
-    with suppress(KeyboardInterrupt):
+    try:
         show(Text(answer))
         if before is not None and _holds(before, issue):
             return Decision("taken", before)
@@ -135,6 +136,8 @@ def decision(
                 return Decision("taken", line)
             if _refuses(line, issue, before):
                 return Decision("refused", line)
+    except KeyboardInterrupt:
+        return Decision("pending", seen, interrupted=True)
     return Decision("pending", seen)
 
 

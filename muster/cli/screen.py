@@ -82,13 +82,17 @@ class Screen:
 
         Raises:
             typer.BadParameter: nobody can be asked.
-            DeclinedError: the answer was no, or Ctrl-C.
+            DeclinedError: the answer was no.
         """
         self.expect_answer()
         try:
-            typer.confirm(question, err=self.as_json, abort=True)
-        except typer.Abort:
-            raise DeclinedError("declined: nothing was changed") from None
+            agreed = typer.confirm(question, err=self.as_json)
+        except typer.Abort as abort:
+            if isinstance(abort.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            agreed = False
+        if not agreed:
+            raise DeclinedError("declined: nothing was changed")
 
     def ask(self, question: str, argument: str) -> str:
         """Ask for a value; where nobody can be asked, it has to be given as an argument.

@@ -14,7 +14,7 @@ from typing import Any
 from muster import docker, drift, files, preflight, project, roster_edit
 from muster.cli import lock, place, recovery
 from muster.cli.changes import Changes
-from muster.cli.engine import Engine, EngineError, stacks
+from muster.cli.engine import CancelledError, Engine, EngineError, stacks
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
 from muster.forge import Forge
@@ -288,7 +288,7 @@ class Session:
             if not self._began:
                 self._restore(change.text, *before)
             elif isinstance(error, EngineError):
-                raise EngineError(f"{error}\n{change.ways}") from None
+                error.args = (f"{error}\n{change.ways}",)
             raise
 
     def _restore(self, text: str, roster: str, settings: bytes | None) -> None:
@@ -363,8 +363,8 @@ class Session:
             self._began = not silent and any(each.all for each in collected)
             if cancelled:
                 kept = "what was done is kept, and muster up finishes it"
-                raise EngineError(
-                    f"cancelled: {'nothing was changed' if silent else kept}"
+                raise CancelledError(
+                    f"cancelled: {'nothing was changed' if silent else kept}", cancelled[0]
                 ) from None
             raise EngineError("\n".join(told) or str(error)) from None
         for warning in collected[-1].warnings:

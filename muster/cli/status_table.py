@@ -11,6 +11,7 @@ from rich.text import Text
 
 from muster.agent_log import Endpoint, Line, Usage
 from muster.status import AgentStatus
+from muster.words import counted
 
 _GAP = 2
 _LAST_RESULT_WIDTH = 32
@@ -175,7 +176,7 @@ def _endpoint_words(found: Endpoint) -> str:
     if found.window:
         words.append(f"window {found.window:,} tokens")
     if found.slots:
-        words.append(f"{found.slots} slot{'s' if found.slots > 1 else ''}")
+        words.append(counted(found.slots, "slot"))
     return ", ".join(words or ["answers"])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from muster.printable import one_line, printable
+from muster.words import counted
 
 _RESULT_LINES = 20
 """Lines that are shown of what a tool returned."""
@@ -72,8 +73,8 @@ class Transcript:
         facts = [
             one_line(_text(reason) or _text(message.get("subtype"))) or "unknown",
             *([_refusal(message)] if message.get("api_error_status") is not None else []),
-            f"{_number(message.get('num_turns')):.0f} turns",
-            f"{_tokens(_object(message.get('usage'))):,.0f} tokens",
+            counted(_number(message.get("num_turns")), "turn"),
+            counted(_tokens(_object(message.get("usage"))), "token"),
             f"{_number(message.get('duration_ms')) / 1000:.1f} s",
         ]
         yield Text(f"\nResult: {', '.join(facts)}", "red" if failed else "green")
@@ -112,7 +113,7 @@ def _cut(text: str, margin: str, style: str) -> Iterator[Text]:
     for line in lines[:_RESULT_LINES] if lines != [""] else ():
         yield Text(f"{margin}{line[:_LINE_LENGTH]}", style)
     if len(lines) > _RESULT_LINES:
-        yield Text(f"{margin}… {len(lines) - _RESULT_LINES} more lines", "dim")
+        yield Text(f"{margin}… {counted(len(lines) - _RESULT_LINES, 'more line')}", "dim")
 
 
 def _refusal(message: Mapping[str, Any]) -> str:

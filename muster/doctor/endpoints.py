@@ -16,6 +16,7 @@ from muster.doctor.subject import Subject
 from muster.endpoint import OAUTH_PREFIX, Endpoint, Reply, too_small
 from muster.printable import one_line
 from muster.roster import Agent, Roster, problem
+from muster.words import counted
 
 _PATIENCE = 1.0
 
@@ -131,7 +132,7 @@ class _Of:
                 self._roster, ("agents", self._agents[0].name, "base_url"), one_line(message)
             )
             return wrong(str(place), mends.edit(self._roster.path, place.line))
-        used = f", {reply.tokens} tokens" if reply.tokens else ""
+        used = f", {counted(reply.tokens, 'token')}" if reply.tokens else ""
         text = f'"{reply.text}"' if reply.text else "without text"
         return well(one_line(f"{self._name}: {self._model} replied {text} in {seconds}{used}"))
 
@@ -155,7 +156,7 @@ class _Of:
         if found.window:
             facts.append(f"window {found.window:,} tokens")
         if found.slots:
-            facts.append(f"{found.slots} slot{'s' if found.slots > 1 else ''}")
+            facts.append(counted(found.slots, "slot"))
         return ", ".join(facts)
 
     def _complaint(self, found: Endpoint) -> tuple[str, str, str]:

@@ -107,7 +107,7 @@ def test_old_services_run_on_until_the_new_container_is_healthy(
         child.expect("Waiting for")
         child.sendintr()
         child.expect("stopped. The old services run on")
-        assert ended(child) == 1
+        assert ended(child) == 130
     told = workplace.muster("adopt", str(factory.file), "--yes", expect=1)
     assert "is not healthy: out of order" in told
     assert f"muster adopt {factory.file}" in told

@@ -66,7 +66,7 @@ def test_a_log_can_be_followed_until_ctrl_c(place: Workplace) -> None:
         container.exec_run(["touch", "/tmp/go"])  # noqa: S108
         child.expect("idle       The second.")
         child.sendintr()
-        assert ended(child) == 0
+        assert ended(child) == 130
 
 
 def test_the_last_session_is_told_from_a_container_that_runs_or_has_ended(place: Workplace) -> None:

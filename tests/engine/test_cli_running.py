@@ -1,6 +1,7 @@
 """`muster status`, `logs`, `start`, `stop`, `restart` of a crew that was hired, and the like."""
 
 import json
+import socket
 import subprocess
 
 from asking import ended, wait_until
@@ -30,6 +31,11 @@ def test_a_stopped_agent_stays_stopped_until_it_is_started(workplace: Workplace)
     workplace.muster("restart", "review-qwen")
     assert workplace.container("review-qwen").attrs["State"]["StartedAt"] > began
     assert "enabled = true" in workplace.roster_path.read_text()
+    updates = workplace.reported("history")["updates"]
+    typed = ["muster start", "muster up", "muster stop dev-qwen", "pulumi up"]
+    assert [each["command"] for each in updates] == typed
+    assert updates[0]["who"].endswith(f"@{socket.gethostname()}")
+    assert updates[0]["changes"]["create"] > 0
 
 
 def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace) -> None:
@@ -78,7 +84,7 @@ def test_a_row_tells_how_an_agent_does_and_where_it_drifted(workplace: Workplace
         workplace.roster(workplace.agent("dev-later"))
         child.expect("not hired yet")
         child.sendintr()
-        assert ended(child) == 0
+        assert ended(child) == 130
 
 
 def test_logs_are_what_the_runtime_reports(workplace: Workplace) -> None:
@@ -88,10 +94,14 @@ def test_logs_are_what_the_runtime_reports(workplace: Workplace) -> None:
     wait_until(lambda: b'"waiting"' in workplace.container("dev-qwen").logs())
     lines = workplace.muster("logs", "dev-qwen", "--since", "5m", "--json").splitlines()
     assert json.loads(lines[0])["agent"] == "dev-qwen"
+    shown = workplace.muster("shell", "dev-qwen", stdin="echo $AGENT_NAME\n")
+    assert shown == "dev-qwen\n"
+    page = workplace.reported("open", "dev-qwen")["url"]
+    assert page == f"{workplace.forge_url}/{workplace.user('dev-qwen')}"
     with workplace.terminal("muster logs dev-qwen --follow") as child:
         child.expect(r"\d\d:\d\d:\d\d waiting ")
         child.sendintr()
-        assert ended(child) == 0
+        assert ended(child) == 130
     workplace.muster("stop", "dev-qwen")
     assert "muster start dev-qwen creates it" in workplace.muster("logs", "dev-qwen", expect=1)
 
@@ -136,4 +146,4 @@ def test_completion_knows_the_commands(workplace: Workplace) -> None:
         text=True,
         check=True,
     )
-    assert set(tried.stdout.split()) == {"hire", "hire-an-agent"}
+    assert set(tried.stdout.split()) == {"hire", "hire-an-agent", "history"}

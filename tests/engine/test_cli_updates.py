@@ -96,7 +96,7 @@ def test_ctrl_c_in_the_middle_of_an_update_is_clean_and_the_next_one_finishes(
         child.sendintr()
         child.expect("Cancelling")
         child.expect("muster up finishes it")
-        assert ended(child) == 1
+        assert ended(child) == 130
 
     assert _locks(workplace) == []
     assert "pending_operations" not in workplace.pulumi("stack", "export")
@@ -206,8 +206,10 @@ def test_the_administrator_is_found_in_a_env_file_beside_the_project(
 
 
 def test_a_command_that_is_typed_wrong_says_what_would_be_right(workplace: Workplace) -> None:
-    assert "No such command" in workplace.muster("hier", expect=2)
+    assert "no such command" in workplace.muster("hier", expect=2)
     assert "no stack nobody" in workplace.muster("up", "--stack", "nobody", "--yes", expect=1)
+    failed = workplace.reported("preview", "--stack", "nobody", expect=1)["error"]
+    assert ("no stack nobody" in failed["message"], failed["exit_code"]) == (True, 1)
     for command in ("hire", "fire", "rotate", "status", "up", "init"):
         assert f"muster {command}" in workplace.muster(command, "--help").partition("Examples:")[2]
 

@@ -56,6 +56,7 @@ class Workplace:
             "FORGE_ADMIN_PASS": str(server.administrator.password),
             "FORGE_ADMIN_PAT": str(server.administrator.pat),
         }
+        self.environment["BROWSER"] = "true"  # `muster open` opens nothing
         self.environment.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
 
     def __enter__(self) -> Self:

@@ -1,12 +1,18 @@
 """An agent's log as people see it."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from muster.cli.log_lines import LogLines
 from muster.cli.log_view import LogView
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +70,58 @@ def test_lines_of_others_pass_through_safe_and_without_secrets() -> None:
     old = '{"time": "2026-02-03T11:01:03Z", "cycle": 1}'
     lines = shown("plain \x1b[31mtext", "[1, 2]", old, "token " + "a1" * 20)
     assert lines == ["plain text", "[1, 2]", old, "token …"]
+
+
+def test_lines_of_several_agents_begin_with_the_agents_name() -> None:
+    view = LogView(["dev", "review"])
+    lines = [*view.shown(line("a"), "dev"), *view.shown("plain", "review")]
+    assert [each.plain for each in lines[1:]] == [
+        "dev     12:01:03 idle       a",
+        "review  plain",
+    ]
+    assert lines[1].spans[0].style != lines[2].spans[0].style
+
+
+def test_a_cycle_is_left_out_only_if_the_same_agents_last_one_was_the_same() -> None:
+    view = LogView(["dev", "review"])
+    cycles = [*view.shown(line("a", "cycle"), "dev"), *view.shown(line("a", "cycle"), "review")]
+    assert len(cycles) == 3  # and the date
+
+
+def test_a_pattern_chooses_lines_and_a_date_stands_before_those_alone() -> None:
+    view = LogView(pattern=re.compile("#1[23]"))
+    lines = [line("#11.", at="22:59:59"), line("#12.", at="23:00:00"), line("#13.", at="23:00:01")]
+    found = [text.plain for each in lines for text in view.shown(each)]
+    assert found == ["2026-02-04", "00:00:00 idle       #12.", "00:00:01 idle       #13."]
+
+
+class RecordedContainer:
+    """A container whose log is known, for `docker logs --timestamps`."""
+
+    def __init__(self, written: list[str], coming: list[str]) -> None:
+        self._written, self._coming = written, coming
+
+    def logs(self, *, follow: bool, **_: object) -> Iterator[bytes]:
+        """Return the log; followed, it goes on with what comes, after what is there."""
+        for text in [*self._written, *(self._coming if follow else [])]:
+            yield f"{text}\n".encode()
+
+
+def stamped(second: int, text: str) -> str:
+    return f"2026-02-03T11:01:{second:02}.000000000Z {text}"
+
+
+def test_logs_are_merged_by_time_and_then_followed_without_a_line_twice() -> None:
+    first = RecordedContainer([stamped(1, "a"), stamped(4, "d")], [stamped(6, "f")])
+    second = RecordedContainer([stamped(2, "b"), stamped(3, "c")], [stamped(5, "e")])
+    lines = LogLines({"dev": cast("Container", first), "review": cast("Container", second)}, None)
+    assert [(each.agent, each.line) for each in lines.written()] == [
+        ("dev", "a"),
+        ("review", "b"),
+        ("review", "c"),
+        ("dev", "d"),
+    ]
+    assert sorted((each.agent, each.line) for each in lines.coming()) == [
+        ("dev", "f"),
+        ("review", "e"),
+    ]

@@ -87,7 +87,7 @@ def test_ctrl_c_ends_the_waiting_with_what_was_seen() -> None:
         raise KeyboardInterrupt
 
     found, _ = decided(interrupted())
-    assert found.outcome == "pending"
+    assert (found.outcome, found.interrupted) == ("pending", True)
     assert isinstance(found.line, Line)
     assert found.line.works_on(10)
 
@@ -97,4 +97,4 @@ def test_ctrl_c_as_soon_as_the_answer_is_shown_ends_the_waiting_too() -> None:
         raise KeyboardInterrupt
 
     found = decision("dev-qwen takes #12 now.", [], 12, agent_log.read(IDLE), interrupted)
-    assert found.outcome == "pending"
+    assert (found.outcome, found.interrupted) == ("pending", True)

@@ -118,7 +118,7 @@ def test_an_error_of_the_endpoint_is_told_with_its_retries_and_once() -> None:
         "",
         text,
         "",
-        "Result: api_error, HTTP status 529 overloaded_error, 1 turns, 0 tokens, 0.9 s",
+        "Result: api_error, HTTP status 529 overloaded_error, 1 turn, 0 tokens, 0.9 s",
     ]
 
 

@@ -218,7 +218,9 @@ class Development:
         if outcome.kind in {"cancelled", "endpoint"}:
             raise GivenBackError(outcome.message, keep_tree=outcome.kind == "endpoint")
         if outcome.kind != "done":
-            raise FailedError(f"{outcome.message} (after {self._budget.turns} turns)")
+            turns = self._budget.turns
+            after = f"after {turns} turn{'' if turns == 1 else 's'}"
+            raise FailedError(f"{outcome.message} ({after})")
         return outcome
 
     def _checked(self) -> list[report.Checked]:

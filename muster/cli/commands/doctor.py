@@ -15,7 +15,7 @@ def doctor(
         bool,
         typer.Option(
             "--fix",
-            help="Mend what is safe to mend: revoke stray tokens, remove stray containers, bar "
+            help="Fix what is safe to fix: revoke stray tokens, remove stray containers, bar "
             "accounts without an agent, clear what killed runs left. Never volumes.",
         ),
     ] = False,
@@ -29,10 +29,11 @@ def doctor(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is wrong, from the toolchain to leftovers, and name what mends it.
+    """Report what is wrong, with the command that fixes it.
 
-    Changes nothing without `--fix`. What cannot be asked because of an earlier problem says so.
-    Exits with 1 where something is wrong.
+    Checks everything from the toolchain to leftovers. Changes nothing without `--fix`. What
+    cannot be asked because of an earlier problem says so. Exits with 1 where something is
+    wrong.
     """
     from muster.cli.checkup import Checkup
     from muster.cli.screen import Screen

@@ -19,9 +19,10 @@ def start(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start agents that were stopped: `enabled = true` in the roster, and a container that runs.
+    """Start agents that were stopped.
 
-    Asks first if the update would change other agents too.
+    Sets `enabled = true` in the roster and creates their containers. Asks first if the update would
+    change other agents too.
     """
     from muster.cli.session import Session
 
