@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.options import SomeNames, Stack, examples
+from muster.cli.options import Stack, examples
 
 
 def logs(
-    names: SomeNames = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Agents; default: the whole crew."),
+    ] = None,
     stack: Stack = None,
     since: Annotated[
         str | None,
