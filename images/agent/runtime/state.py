@@ -19,6 +19,9 @@ from runtime.prompt import one_line
 
 DATA = Path("/home/agent/data")
 FILE = "state.json"
+LOG, LOG_BEFORE = "log.jsonl", "log.1.jsonl"
+"""The log across containers, which Docker removes with each; and the part before it."""
+LOG_BYTES = 2**20
 TODAY = "today.json"
 CHECKED = "checked"
 """Exists once a health check has seen a state of this container."""
@@ -169,8 +172,18 @@ class Reporter:
     def _report(self, event: str, message: str) -> None:
         self.state.today = self._read_today()
         line = {"time": now(), "event": event, "message": message, **asdict(self.state)}
-        self._write(self.redacted(json.dumps(line)))
+        printed = self.redacted(json.dumps(line))
+        self._write(printed)
+        self._append(printed)
         self._keep()
+
+    def _append(self, line: str) -> None:
+        path = self._folder / LOG
+        with suppress(OSError):  # there is none yet
+            if path.stat().st_size > LOG_BYTES:
+                path.replace(self._folder / LOG_BEFORE)
+        with suppress(OSError), path.open("a", encoding="utf-8") as log:  # a full disk
+            log.write(f"{line}\n")
 
     def _keep(self) -> None:
         # Without the lock's help a reader sees the old text or the new one, never a part.

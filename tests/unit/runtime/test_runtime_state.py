@@ -56,6 +56,25 @@ def test_every_line_carries_the_whole_state(tmp_path: Path) -> None:
     assert [json.loads(line)["event"] for line in log.lines] == ["state", "warning", "work"]
 
 
+def test_the_log_outlives_the_container_and_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Log(tmp_path)
+    first.reporter.say("warning", f"The token is {TOKEN}.")
+    second = Log(tmp_path)
+    second.reporter.clear()
+    second.reporter.say("warning", "Second container.")
+
+    kept = (tmp_path / state.LOG).read_text().splitlines()
+    assert kept == [*first.lines, *second.lines]
+    assert TOKEN not in kept[0]
+
+    monkeypatch.setattr(state, "LOG_BYTES", len("\n".join(kept)))
+    second.reporter.say("warning", "Third.")
+    assert (tmp_path / state.LOG_BEFORE).read_text().splitlines() == kept
+    assert (tmp_path / state.LOG).read_text().splitlines() == second.lines[1:]
+
+
 def test_a_line_says_what_the_agent_does(tmp_path: Path) -> None:
     log = Log(tmp_path)
 
