@@ -22,10 +22,11 @@ up: setup ## set up, start a local forge, hire the demo crew, wait for its pull 
 down: ## remove all that `make up` made
 	@$(ACTIVE) python -m toolchain demo down
 
-lint: setup ## check style and types
+lint: setup ## check style, types and spelling
 	@$(ACTIVE) ruff format --check .
 	@$(ACTIVE) ruff check .
 	@$(ACTIVE) mypy
+	@$(ACTIVE) codespell
 
 test: lint ## set up, check style and types, run the tests (15 minutes on 2 cores)
 	@$(ACTIVE) pytest --numprocesses 2 --dist worksteal

@@ -12,8 +12,8 @@ from components.bot_user import BotUser
 from components.container_claim import ContainerClaim
 from components.credential_files import CredentialFiles
 from components.env_file import EnvFile
+from components.hooks import Hooks
 from components.labels import label_args
-from components.leftovers import Hooks
 from components.repository_access import RepositoryAccess
 from components.token_sweep import TokenSweep
 from muster import accounts, container, keys, names, private_ca, roster, runtimes

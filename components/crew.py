@@ -9,8 +9,8 @@ import pulumi_docker as docker
 from components.agent import Agent, Place
 from components.compose_file import ComposeFile
 from components.env_file import EnvFile
+from components.hooks import Hooks
 from components.labels import label_args
-from components.leftovers import Hooks
 from components.local_forge import LocalForge
 from components.traces import untraced
 from muster import compose, container, keys, local_forge, names

@@ -4,8 +4,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components.hooks import Hooks
 from components.labels import label_args
-from components.leftovers import Hooks
 from muster import compose, names
 from muster.forge import Basic
 from muster.local_forge import DATA_PATH, IMAGE, PORT, container_name, settings, url

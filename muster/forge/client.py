@@ -152,10 +152,6 @@ class Forge:
             return self._http.pages("/users/search", User.from_json, q=words)
         return self._http.pages("/admin/users", User.from_json)
 
-    def user_count(self) -> int:
-        """Count all accounts; for administrators."""
-        return self._http.count("/admin/users")
-
     def create_user(
         self, name: str, *, email: str, password: str, login_name: str, full_name: str
     ) -> User:

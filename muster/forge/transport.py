@@ -130,11 +130,6 @@ class Transport:
             if not items or seen == total:
                 return
 
-    def count(self, path: str) -> int:
-        """Count what `pages` would list, by the total that a forge sends along."""
-        items, total = self._page(path, _nothing, page=1, limit=1)
-        return len(items) if total is None else total
-
     def _page(
         self, path: str, read: Callable[[Any], T], **params: int | str
     ) -> tuple[list[T], int | None]:

@@ -615,12 +615,6 @@ def test_a_list_takes_one_call_a_page() -> None:
         assert [request.query["page"] for request in server.requests] == [["1"], ["2"]]
 
 
-def test_accounts_are_counted_in_one_call() -> None:
-    with serving(paged(1234, 50, tell_total=True)) as server:
-        assert Forge(server.url, ADMIN).user_count() == 1234
-        assert len(server.requests) == 1
-
-
 def test_a_page_that_fails_is_asked_for_again_and_nothing_is_listed_twice() -> None:
     healthy = paged(70, 50, tell_total=True)
 

@@ -8,9 +8,6 @@ import typer
 from muster.cli.options import AdminToken, AsJson, Names, Stack, Yes, examples
 from muster.errors import MusterError
 
-MANY = 4
-"""More than one in so many of the crew at once is many."""
-
 
 def fire(
     names: Names,
@@ -23,13 +20,6 @@ def fire(
             "--purge",
             help="Take the account, all that it opened, and the volumes too. The name has to be "
             "typed.",
-        ),
-    ] = False,
-    yes_fire_many: Annotated[
-        bool,
-        typer.Option(
-            "--yes-fire-many",
-            help="Fire more than one agent, and more than a quarter of the crew, at once.",
         ),
     ] = False,
     yes: Yes = False,
@@ -48,11 +38,6 @@ def fire(
     with session.alone():
         roster = session.roster()
         fired = session.agents(names)
-        if len(fired) > 1 and len(fired) * MANY > len(roster.agents) and not yes_fire_many:
-            raise typer.BadParameter(
-                f"that is {len(fired)} of {len(roster.agents)} agents, more than a quarter of the "
-                "crew: add --yes-fire-many"
-            )
         edited = session.roster_text()
         for agent in fired:
             edited = roster_edit.without_agent(edited, agent.name)
@@ -102,6 +87,6 @@ def _typed(as_json: bool, names: list[str]) -> None:  # noqa: FBT001
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(
-        epilog=examples("muster fire dev-qwen", "muster fire dev-qwen review-qwen --yes-fire-many")
-    )(fire)
+    app.command(epilog=examples("muster fire dev-qwen", "muster fire dev-qwen review-qwen --yes"))(
+        fire
+    )
