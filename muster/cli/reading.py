@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 
-from muster import agent_container, docker
+from muster import agent_container, docker, kept_log
 from muster.cli.log_lines import LogLines
 from muster.cli.log_view import LogView
 from muster.cli.screen import Screen
@@ -41,20 +41,24 @@ def log(session: Session, names: list[str] | None, wanted: Wanted) -> None:
     agents = session.agents(names)
     roster = session.roster()
     with docker.engine(roster.muster.docker_host) as client:
-        containers = {}
+        containers, kept = {}, {}
         for agent in agents:
             try:
                 containers[agent.name] = agent_container.find(client, roster.name, agent)
+                kept[agent.name] = kept_log.of_container(containers[agent.name])
             except docker.DockerError:
-                if names or len(agents) == 1:
+                kept[agent.name] = kept_log.of_volume(
+                    client, roster.name, session.stack, agent.name
+                )
+                if not kept[agent.name] and (names or len(agents) == 1):
                     raise
-        if not containers:
+        if not containers and not any(kept.values()):
             raise docker.DockerError("no agent has a container: muster up creates them")
-        lines = LogLines(containers, wanted.since)
+        lines = LogLines(containers, kept, wanted.since)
         if session.screen.as_json:
             _raw(lines, wanted)
         else:
-            _read(session.screen, lines, list(containers), wanted)
+            _read(session.screen, lines, list(kept), wanted)
 
 
 def _raw(lines: LogLines, wanted: Wanted) -> None:

@@ -103,7 +103,10 @@ def test_logs_are_what_the_runtime_reports(workplace: Workplace) -> None:
         child.sendintr()
         assert ended(child) == 130
     workplace.muster("stop", "dev-qwen")
-    assert "muster start dev-qwen creates it" in workplace.muster("logs", "dev-qwen", expect=1)
+    kept = workplace.muster("logs", "dev-qwen", "--json").splitlines()
+    assert json.loads(kept[0]) == json.loads(lines[0])
+    assert json.loads(kept[-1])["state"] == "stopped"
+    assert workplace.containers() == set()
 
 
 def test_a_project_is_made_and_its_stack_works_with_plain_pulumi(workplace: Workplace) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -100,6 +101,7 @@ class RecordedContainer:
 
     def __init__(self, written: list[str], coming: list[str]) -> None:
         self._written, self._coming = written, coming
+        self.attrs = {"Created": "2026-02-03T22:30:00.5Z"}
 
     def logs(self, *, follow: bool, **_: object) -> Iterator[bytes]:
         """Return the log; followed, it goes on with what comes, after what is there."""
@@ -114,7 +116,8 @@ def stamped(second: int, text: str) -> str:
 def test_logs_are_merged_by_time_and_then_followed_without_a_line_twice() -> None:
     first = RecordedContainer([stamped(1, "a"), stamped(4, "d")], [stamped(6, "f")])
     second = RecordedContainer([stamped(2, "b"), stamped(3, "c")], [stamped(5, "e")])
-    lines = LogLines({"dev": cast("Container", first), "review": cast("Container", second)}, None)
+    containers = {"dev": cast("Container", first), "review": cast("Container", second)}
+    lines = LogLines(containers, {}, None)
     assert [(each.agent, each.line) for each in lines.written()] == [
         ("dev", "a"),
         ("review", "b"),
@@ -125,3 +128,20 @@ def test_logs_are_merged_by_time_and_then_followed_without_a_line_twice() -> Non
         ("dev", "f"),
         ("review", "e"),
     ]
+
+
+def test_kept_lines_come_first_and_only_from_before_the_container() -> None:
+    kept = {
+        "dev": [line("Before.", at="22:29:59"), line("Printed too.", at="22:31:00")],
+        "stopped": [line("Stopped.", at="22:29:58"), "a torn li"],
+    }
+    now = RecordedContainer([f"2026-02-03T22:31:00Z {line('Printed too.', at='22:31:00')}"], [])
+    containers = {"dev": cast("Container", now)}
+
+    def told(since: datetime | None) -> list[tuple[str, str]]:
+        found = LogLines(containers, kept, since).written()
+        return [(each.agent, json.loads(each.line)["message"]) for each in found]
+
+    everything = [("stopped", "Stopped."), ("dev", "Before."), ("dev", "Printed too.")]
+    assert told(None) == everything
+    assert told(datetime(2026, 2, 3, 22, 29, 59, tzinfo=UTC)) == everything[1:]
