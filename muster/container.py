@@ -8,7 +8,7 @@ import tomlkit
 from muster import private_ca, runtimes
 from muster.accounts import EMAIL_DOMAIN, email_of
 from muster.compose import Mount, Service
-from muster.forge.proxies import exceptions
+from muster.hosts import exceptions
 from muster.names import PIDS_LABEL, container_name, labels, service_name, user_upper
 from muster.project import Project
 from muster.roster import Agent

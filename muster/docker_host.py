@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from muster.errors import MusterError
+from muster.hosts import is_loopback
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 
@@ -48,7 +49,7 @@ class DockerHost:
     @property
     def is_remote(self) -> bool:
         """Whether the engine is on another machine, as far as the address says."""
-        return urlsplit(self.address).hostname not in {None, "localhost", "127.0.0.1", "::1"}
+        return urlsplit(self.address).hostname is not None and not is_loopback(self.address)
 
     @property
     def options(self) -> list[str]:

@@ -1,8 +1,8 @@
 """What an endpoint reports about itself, without inference: a request here never costs anything.
 
-The agents' runtime imports this module. For `muster doctor` it also runs as a script in a container
-on the agents' network, in any image with Python 3.7 or later: `python3 -c "$(cat endpoint.py)"
-QUESTIONS`. So it needs the standard library alone.
+The agents' runtime imports this module. For `muster doctor` it also runs in a container on the
+agents' network, in any image with Python 3.7 or later, next to `muster.hosts`. So both need the
+standard library alone.
 
 `/health` is not used: only llama-server has it without a catch. Ollama, LM Studio and hosted
 endpoints do not have it, and LiteLLM's calls, and bills, every model.
@@ -15,17 +15,19 @@ import difflib
 import fnmatch
 import http.client
 import json
+import os
 import re
 import socket
 import ssl
-import sys
 import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
+
+from muster.hosts import is_loopback, proxies, proxy_for
 
 ANTHROPIC = "https://api.anthropic.com"
 OAUTH_PREFIX = "sk-ant-oat"
@@ -119,6 +121,39 @@ class Reply:
     tokens: int | None = None
 
 
+@dataclass(frozen=True)
+class Way:
+    """How an endpoint is reached.
+
+    Attributes:
+        ca: Certificates in PEM to trust besides the system's.
+        proxies: Proxies, as `muster.hosts.proxies` returns them, that win over the process's.
+    """
+
+    ca: str = field(default="", repr=False)
+    proxies: tuple[tuple[str, str], ...] = ()
+
+    def proxy(self, url: str) -> str | None:
+        """Return the proxy by which a URL is reached, None if it is reached directly."""
+        return proxy_for(url, {**proxies(os.environ), **dict(self.proxies)})
+
+    def handlers(self, url: str) -> list[urllib.request.BaseHandler]:
+        """Return what opens a URL this way."""
+        context = ssl.create_default_context()
+        if self.ca:
+            context.load_verify_locations(cadata=self.ca)
+        proxy = self.proxy(url)
+        named = {} if proxy is None else {urlsplit(url).scheme: proxy}
+        return [
+            urllib.request.HTTPSHandler(context=context),
+            urllib.request.ProxyHandler(named),
+        ]
+
+
+AS_HERE = Way()
+"""As this process's environment says."""
+
+
 class _NoAnswerError(Exception):
     """No answer came; the text is the cause."""
 
@@ -162,17 +197,14 @@ class _Client:
     Its methods raise `_NoAnswerError`.
     """
 
-    def __init__(self, url: str | None, key: str, timeout: float, ca: str = "") -> None:
+    def __init__(self, url: str | None, key: str, timeout: float, way: Way) -> None:
         self.url = url or ANTHROPIC
         self.is_anthropic = url is None
         self._timeout = timeout
         self._headers = {"User-Agent": "muster", "anthropic-version": "2023-06-01"}
         if key:
             self._headers.update(self._authorization(key))
-        # Own endpoints are reached directly, the Anthropic API as the environment says.
-        proxies = [] if self.is_anthropic else [urllib.request.ProxyHandler({})]
-        tls = urllib.request.HTTPSHandler(context=_tls(ca))
-        self._opener = urllib.request.build_opener(_StayHere, tls, *proxies)
+        self._opener = urllib.request.build_opener(_StayHere, *way.handlers(self.url))
 
     def _authorization(self, key: str) -> dict[str, str]:
         if not self.is_anthropic:  # servers differ in which one they read
@@ -212,15 +244,8 @@ class _Client:
                 return error.code, error.read(ANSWER_LIMIT)
 
 
-def _tls(ca: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca:
-        context.load_verify_locations(cadata=ca)
-    return context
-
-
 def probe(
-    url: str | None, key: str, model: str | None, *, ca: str = "", timeout: float = TIMEOUT
+    url: str | None, key: str, model: str | None, *, way: Way = AS_HERE, timeout: float = TIMEOUT
 ) -> Endpoint:
     """Ask an endpoint for its models, its window and its slots.
 
@@ -228,15 +253,16 @@ def probe(
         url: Its address without a trailing slash; None is the Anthropic API.
         key: Its key; empty for none.
         model: The model that the agent uses.
-        ca: Certificates in PEM to trust besides the system's.
+        way: How it is reached.
         timeout: Seconds to wait for each sign of life.
     """
-    client = _Client(url, key, timeout, ca)
+    client = _Client(url, key, timeout, way)
     try:
         return _ask_anthropic(client, key, model) if url is None else _ask(client, model)
     except _NoAnswerError as error:
         cause = str(error)
-        return Endpoint(reachable=False, cause=cause, error=_unreachable(client.url, cause))
+        message = _unreachable(client.url, cause, way.proxy(client.url))
+        return Endpoint(reachable=False, cause=cause, error=message)
 
 
 def too_small(window: int) -> str | None:
@@ -251,10 +277,15 @@ def too_small(window: int) -> str | None:
 
 
 def ask_model(
-    url: str | None, key: str, model: str | None, *, ca: str = "", timeout: float = REPLY_TIMEOUT
+    url: str | None,
+    key: str,
+    model: str | None,
+    *,
+    way: Way = AS_HERE,
+    timeout: float = REPLY_TIMEOUT,
 ) -> Reply:
     """Have the model write a word; this is the one request that may cost something."""
-    client = _Client(url, key, timeout, ca)
+    client = _Client(url, key, timeout, way)
     began = time.monotonic()
     try:
         if model is None:  # Claude Code chooses; any will do
@@ -482,12 +513,16 @@ def _without_model(found: Endpoint, model: str) -> Endpoint:
     return replace(found, serves_model=False, error=message)
 
 
-def _unreachable(url: str, cause: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
+def _unreachable(url: str, cause: str, proxy: str | None) -> str:
+    host = _host(url)
+    if proxy is not None:
+        return (
+            f"cannot reach {host} through the proxy {_host(proxy)} ({cause}): check the proxy, or "
+            "add the host to NO_PROXY in env"
+        )
     if url == ANTHROPIC:
         return f"cannot reach {host} ({cause}): check the network and its proxy"
-    if parts.hostname in {"localhost", "127.0.0.1", "::1"}:
+    if is_loopback(url):
         return (
             f"cannot reach {host} ({cause}): in the agent's container this is the container "
             "itself; use host.docker.internal in base_url"
@@ -496,6 +531,10 @@ def _unreachable(url: str, cause: str) -> str:
         f"cannot reach {host} ({cause}): start the model server on an address that containers "
         "reach (llama-server: --host 0.0.0.0), or correct base_url"
     )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _cause(error: BaseException, timeout: float) -> str:
@@ -524,12 +563,12 @@ def _number(value: object, name: str) -> int | None:
     return number if is_number else None
 
 
-# As a script
+# In a container, for the doctor
 
 
 def page(question: dict[str, Any]) -> dict[str, object]:
     """GET a page; return its status, or why no answer came."""
-    client = _Client(question["url"], "", TIMEOUT, question["ca"])
+    client = _Client(question["url"], "", TIMEOUT, Way(**question["way"]))
     try:
         return {"status": client.get("").status, "error": ""}
     except _NoAnswerError as error:
@@ -539,9 +578,9 @@ def page(question: dict[str, Any]) -> dict[str, object]:
 def answered(question: dict[str, Any]) -> dict[str, object]:
     """Probe an endpoint, and ask its model if that is wanted."""
     wanted = question["url"], question["key"], question["model"]
-    found = probe(*wanted, ca=question["ca"])
-    wants_reply = question["ask"] and found.error is None
-    reply = ask_model(*wanted, ca=question["ca"]) if wants_reply else None
+    way = Way(**question["way"])
+    found = probe(*wanted, way=way)
+    reply = ask_model(*wanted, way=way) if question["ask"] and found.error is None else None
     return {
         "found": dataclasses.asdict(found),
         "reply": dataclasses.asdict(reply) if reply else None,
@@ -558,7 +597,3 @@ def main(path: str) -> None:
         endpoints = pool.map(answered, asked["endpoints"])
         document = {"time": now, "pages": list(pages), "endpoints": list(endpoints)}
     print(json.dumps(document))  # noqa: T201 - that is what it is for
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -18,7 +18,7 @@ from typing import Any
 import tomlkit
 import yaml
 
-from muster import dotenv, keys, old_service, roster, roster_edit, rules, runtimes, toml_file
+from muster import dotenv, hosts, keys, old_service, roster, roster_edit, rules, runtimes, toml_file
 from muster.errors import MusterError
 from muster.names import service_name, user_upper
 from muster.old_service import NO_SERVICE, Environment, Service
@@ -363,7 +363,7 @@ def _agent(
         own["roles"] = own["roles"].split()
     own.setdefault("forge_user", f"{section}-bot")
     written = own.get("base_url")
-    moved = isinstance(written, str) and rules.is_loopback(written)
+    moved = isinstance(written, str) and hosts.is_loopback(written)
     if moved:
         own["base_url"] = rules.from_inside(str(written))
     real_key = _real_key(own, service)
@@ -417,7 +417,7 @@ def _can_be_joined(network: str) -> bool:
 
 def _internal(service: Service) -> str | None:
     url = service.environment.get("FORGE_URL")
-    return None if not url or rules.is_loopback(url) else url
+    return None if not url or hosts.is_loopback(url) else url
 
 
 def _administrator(

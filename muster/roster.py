@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from muster import problems, rules, runtimes, toml_file
+from muster import hosts, problems, rules, runtimes, toml_file
 from muster.accounts import EMAIL_DOMAIN
 from muster.fields import (
     STRICT,
@@ -362,7 +362,7 @@ class Roster(BaseModel):
         `host.docker.internal`.
         """
         inside = self.muster.forge_internal_url or self.forge_url
-        return rules.from_inside(inside) if inside and rules.is_loopback(inside) else inside
+        return rules.from_inside(inside) if inside and hosts.is_loopback(inside) else inside
 
     def repositories_of(self, agent: Agent) -> list[str]:
         """Return the repositories that an agent uses, the project's first."""

@@ -5,12 +5,13 @@ message tells what is wrong and what would be right.
 """
 
 import difflib
-import ipaddress
 import re
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, urlsplit
+
+from muster import hosts
 
 NAME_PATTERN = "^[a-z]([a-z0-9]|-[a-z0-9])*$"
 """Agents and roles. Source: disinto's hire-an-agent."""
@@ -353,7 +354,7 @@ def _canonical(parts: SplitResult) -> str:
 def url_inside(value: str) -> str:
     """Check a web address as seen from inside a container; trailing slashes go."""
     checked = url(value)
-    if is_loopback(checked):
+    if hosts.is_loopback(checked):
         raise ValueError(
             f'"{value}" is the container itself, seen from inside it; '
             f'for this machine write "{from_inside(checked)}"'
@@ -395,19 +396,6 @@ def forge_url(value: str) -> str:
 def forge_url_inside(value: str) -> str:
     """Check a forge's address as seen from inside a container."""
     return forge_url(url_inside(value))
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether a URL's host is the machine, or container, that opens it."""
-    host = (urlsplit(address).hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost") or re.fullmatch(r"127[\d.]*|0", host):
-        return True
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback or (mapped or ip).is_unspecified
 
 
 def from_inside(address: str) -> str:

@@ -9,6 +9,7 @@ import shutil
 import sys
 import venv
 
+from muster.hosts import ALWAYS_DIRECT
 from toolchain import stamps
 from toolchain.paths import BIN, MUSTER, PASSPHRASE, PULUMI_HOME, ROOT, STATE, VENV
 from toolchain.shell import ask, run
@@ -42,10 +43,9 @@ main()
 """
 """The `muster` command, in the environment's bin."""
 
-DIRECT = "localhost,127.0.0.1,::1,host.docker.internal"
+DIRECT = ",".join(ALWAYS_DIRECT)
 """What Pulumi's processes reach without a proxy: each other. gRPC for Python asks a proxy for
-loopback too, unless `no_proxy` lists it. As `ALWAYS_DIRECT` of `muster.forge.proxies`, which needs
-packages that are not installed yet here.
+loopback too, unless `no_proxy` lists it.
 """
 
 BEGIN, END = "# >>> muster", "# <<< muster"

@@ -23,7 +23,7 @@ FOLDER = ROOT / "images"
 BASE, FORGE, AGENT = "muster-base", "muster-forge", "muster-agent"
 ENDPOINT = "muster-scripted-endpoint"
 
-SHARED = ("__init__.py", "endpoint.py", "errors.py", "forge")
+SHARED = ("__init__.py", "endpoint.py", "errors.py", "forge", "hosts.py")
 """What the agent's runtime shares with the rest, below `muster/`."""
 
 OWN_BASE = f"{BASE}:{versions.DEBIAN_SUITE}"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import typer
 
-from muster import docker, keys, private_ca, rules
+from muster import docker, keys, rules
 from muster.cli.screen import Screen
 from muster.cli.session import Session
 from muster.docker import DockerError
-from muster.doctor import probe
+from muster.doctor import endpoints, probe
 from muster.doctor.findings import NotAskedError
 from muster.doctor.probe import Question
 from muster.endpoint import ANTHROPIC, Endpoint
@@ -128,8 +128,8 @@ def _doubt(session: Session, target: Target, key: str) -> str | None:
         MusterError: the endpoint refuses it.
     """
     roster = session.roster()
-    ca = private_ca.of(roster, [*target.agents, roster.muster][0]) or ""
-    mine, none = (Question(target.url, each, None, ca=ca) for each in (key, ""))
+    way = endpoints.way(roster, [*target.agents, roster.muster][0])
+    mine, none = (Question(target.url, each, None, way=way) for each in (key, ""))
     try:
         with docker.engine(roster.muster.docker_host) as client:
             place = probe.Place(client, roster, session.stack)

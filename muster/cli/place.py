@@ -10,7 +10,7 @@ import yaml
 from muster import dotenv
 from muster.administrator import CONFIGURATION
 from muster.errors import MusterError
-from muster.forge.proxies import exceptions
+from muster.hosts import exceptions
 from toolchain.environment import PACE, VARIABLES
 from toolchain.paths import BIN, ROOT
 

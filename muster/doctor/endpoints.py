@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from muster import keys, private_ca, project
+from muster import hosts, keys, private_ca, project
 from muster.docker import has_network
 from muster.docker_engine import HOST
 from muster.doctor import mends, probe
 from muster.doctor.findings import Finding, NotAskedError, not_asked, warning, well, wrong
 from muster.doctor.probe import Page, Question
 from muster.doctor.subject import Subject
-from muster.endpoint import OAUTH_PREFIX, Endpoint, Reply, too_small
+from muster.endpoint import OAUTH_PREFIX, Endpoint, Reply, Way, too_small
 from muster.printable import one_line
-from muster.roster import Agent, Roster, problem
+from muster.roster import Agent, ContainerSettings, Roster, problem
 from muster.words import counted
 
 _PATIENCE = 1.0
@@ -37,7 +37,7 @@ def served(subject: Subject, *, ask_model: bool = False) -> Iterator[Finding]:
     network = project.network(roster)
     is_made = has_network(client, network)
     place = probe.Place(client, roster, subject.stack.get())
-    page = Page(forge, private_ca.of(roster, roster.muster) or "")
+    page = Page(forge, way(roster, roster.muster))
     view = probe.view(place, crew, [page], list(questions))
     subject.clock_ahead.put(view.ahead)
     where = f"network {network}" if is_made else "Docker's bridge, for the crew's network to come"
@@ -57,7 +57,7 @@ def served(subject: Subject, *, ask_model: bool = False) -> Iterator[Finding]:
 def _questions(
     subject: Subject, roster: Roster, crew: list[Agent], *, ask_model: bool
 ) -> Mapping[Question, list[Agent]]:
-    """Return what to ask, once for all agents that have the same endpoint, model, key and CA."""
+    """Return what to ask, once for all agents that have the same endpoint, model, key and way."""
     found: dict[Question, list[Agent]] = {}
     known = keys.find(subject.environment, subject.configured)
     for agent in crew:
@@ -65,10 +65,15 @@ def _questions(
         if key is not None:  # the roster's check reports the others
             is_for_claude_code = agent.base_url is None and key.startswith(OAUTH_PREFIX)
             ask = ask_model and not is_for_claude_code
-            ca = private_ca.of(roster, agent) or ""
-            question = Question(agent.base_url, key, agent.model, ask, ca)
+            question = Question(agent.base_url, key, agent.model, ask, way(roster, agent))
             found.setdefault(question, []).append(agent)
     return found
+
+
+def way(roster: Roster, settings: ContainerSettings) -> Way:
+    """Return how an agent, or the crew, reaches endpoints."""
+    found = hosts.proxies(settings.env)
+    return Way(private_ca.of(roster, settings) or "", tuple(sorted(found.items())))
 
 
 def _forge(roster: Roster, url: str, answer: probe.Answer, where: str) -> Finding:

@@ -13,17 +13,10 @@ import docker.errors
 import requests
 from docker.models.containers import Container
 
-from muster import endpoint, names, project
-from muster.docker import (
-    DockerError,
-    archive_of,
-    has_network,
-    local_image_id,
-    variables_of,
-)
+from muster import endpoint, hosts, names, project
+from muster.docker import DockerError, archive_of, has_network, local_image_id
 from muster.doctor.findings import NotAskedError
-from muster.endpoint import Endpoint, Reply
-from muster.forge.proxies import exceptions
+from muster.endpoint import Endpoint, Reply, Way
 from muster.names import AGENT_LABEL
 from muster.roster import Agent, Muster, Roster
 
@@ -35,8 +28,17 @@ _BRIDGE = "bridge"
 
 _HOSTS = {"host.docker.internal": "host-gateway"}  # as in the agents' containers
 _MEMORY = "128m"
-_QUESTIONS = ".muster-questions.json"
+_FOLDER = ".muster-doctor"
+"""The folder in the container's root for all that asking takes."""
+
+_QUESTIONS = "questions.json"
 """The file with the questions: a command line would show their keys."""
+
+SCRIPT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from muster import endpoint; "
+    f"endpoint.main(sys.argv[1] + '/{_QUESTIONS}')"
+)
+"""Asks; its argument is the folder, whose modules come before another version in Muster's image."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,14 @@ class Question:
         key: its key.
         model: the model that has to be served there.
         ask: whether to have the model reply, which may cost something.
-        ca: certificates in PEM to trust besides the system's.
+        way: how it is reached.
     """
 
     url: str | None
     key: str = field(repr=False)
     model: str | None
     ask: bool = False
-    ca: str = field(default="", repr=False)
+    way: Way = endpoint.AS_HERE
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ class Page:
 
     Attributes:
         url: its address.
-        ca: certificates in PEM to trust besides the system's.
+        way: how it is reached.
     """
 
     url: str
-    ca: str = field(default="", repr=False)
+    way: Way = endpoint.AS_HERE
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,7 @@ def look(  # noqa: PLR0913 - what a container needs
     Raises:
         DockerError: Docker refuses to run it, or it printed nothing of use.
     """
-    urls = [page.url for page in pages] + [each.url for each in questions if each.url]
-    with _container(client, urls, image, network, labels) as container:
+    with _container(client, image, network, labels) as container:
         asked = {"pages": [*map(asdict, pages)], "endpoints": [*map(asdict, questions)]}
         _put(container, asked)
         # Attached before it starts: Docker removes it, with its log, as soon as it ends.
@@ -197,7 +198,6 @@ def _read(answered: Mapping[str, Any]) -> tuple[Endpoint, Reply | None]:
 @contextmanager
 def _container(
     client: docker.DockerClient,
-    urls: Sequence[str],
     image: str,
     network: str,
     labels: Mapping[str, str],
@@ -206,9 +206,8 @@ def _container(
     try:
         container = client.containers.create(
             image,
-            entrypoint=["python3", "-c", Path(endpoint.__file__).read_text(), f"/{_QUESTIONS}"],
+            entrypoint=["python3", "-c", SCRIPT, f"/{_FOLDER}"],
             command=[],
-            environment=_environment(client, image, urls),
             network=network,
             labels={**labels, AGENT_LABEL: PROBE},
             extra_hosts=_HOSTS,
@@ -227,16 +226,22 @@ def _container(
             container.remove(force=True)
 
 
+def files(questions: Mapping[str, object]) -> dict[str, str]:
+    """Return what asking takes, by path in a folder."""
+    sources = [Path(str(module.__file__)) for module in (endpoint, hosts)]
+    return {
+        "muster/__init__.py": "",
+        _QUESTIONS: json.dumps(questions),
+        **{f"muster/{source.name}": source.read_text() for source in sources},
+    }
+
+
 def _put(container: Container, questions: Mapping[str, object]) -> None:
-    """Put the questions into the container's root folder, which every image has."""
-    # Whoever the image's user is may read it; nobody else is in the container.
-    packed = archive_of({_QUESTIONS: json.dumps(questions)}, owner=0, mode=0o444)
+    """Put the questions below the container's root folder, which every image has."""
+    named = {f"{_FOLDER}/{name}": text for name, text in files(questions).items()}
+    # Whoever the image's user is may read them; nobody else is in the container.
+    packed = archive_of(named, owner=0, mode=0o444)
     try:
         container.put_archive("/", packed)
     except docker.errors.APIError as error:
         raise DockerError(f"{container.name} does not take a file: {error}") from None
-
-
-def _environment(client: docker.DockerClient, image: str, urls: Sequence[str]) -> dict[str, str]:
-    """Return what keeps direct hosts from a proxy that the image's environment names."""
-    return exceptions(variables_of(client.images.get(image).attrs), *urls)

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from urllib3.util.ssl_ import create_urllib3_context
 
-from muster.forge.proxies import is_direct
+from muster.hosts import is_direct
 
 if TYPE_CHECKING:
     import ssl

@@ -13,6 +13,7 @@ from scripted_server import Answer, serving
 
 from components.crew import Crew
 from muster import compose, container, endpoint, preflight, private_ca
+from muster.endpoint import Way
 from muster.forge import Administrator, Basic, Forge, ForgeUnreachableError
 from muster.keys import Keys
 from muster.preflight import PreflightError
@@ -136,7 +137,7 @@ def test_an_endpoint_is_probed_with_its_agents_file(ca: Path) -> None:
 
     with serving(models, serving_tls(ca)) as server:
         trusted = private_ca.read(ca / "ca.pem")
-        assert endpoint.probe(server.url, "", "qwen", ca=trusted).serves_model
+        assert endpoint.probe(server.url, "", "qwen", way=Way(trusted)).serves_model
         refused = endpoint.probe(server.url, "", "qwen")
     assert "its certificate is not trusted" in str(refused.error)
 

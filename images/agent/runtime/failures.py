@@ -87,6 +87,11 @@ def of_exception(error: BaseException, host: str) -> Failure:
     """Say why no complete answer came from `host`."""
     if isinstance(error, TimeoutError):
         return Failure("unreachable", None, f"{host} did not answer in time")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        said = f"the proxy does not connect to {host} (HTTP {error.status})"
+        return Failure("unreachable", None, said)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        host = f"the proxy {error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
         # Names that are not found have negative numbers, which only their own texts explain.

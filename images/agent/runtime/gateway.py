@@ -8,9 +8,9 @@ import asyncio
 import hmac
 import json
 import logging
+import os
 import secrets
 import threading
-import urllib.request
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,10 +20,9 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
-from yarl import URL
 
 from muster.endpoint import OAUTH_BETA, OAUTH_PREFIX
-from muster.forge.proxies import is_direct
+from muster.hosts import proxy_for
 from runtime import failures
 from runtime.failures import Failure
 from runtime.messages import Answer, fold_system
@@ -225,7 +224,7 @@ class Gateway:
                 body=body if self._upstream.anthropic else _folded(payload, body),
                 streams=payload.get("stream") is True,
                 secret=key,
-                proxy=_proxy(self._upstream),
+                proxy=proxy_for(self._upstream.url, os.environ),
             ),
             self._ping_seconds,
         )
@@ -293,11 +292,3 @@ def _folded(payload: dict[str, Any], body: bytes) -> bytes:
         return body
     folded = fold_system(messages)
     return body if folded is messages else json.dumps({**payload, "messages": folded}).encode()
-
-
-def _proxy(upstream: Upstream) -> str | None:
-    """Return the environment's proxy for the Anthropic API; own endpoints are reached directly."""
-    host = URL(upstream.url).host or ""
-    if not upstream.anthropic or is_direct(upstream.url) or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(URL(upstream.url).scheme)

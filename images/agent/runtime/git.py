@@ -12,8 +12,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from muster.forge.proxies import is_direct
-from runtime import settings
+from muster import hosts
 
 SECONDS = 600
 """How long a transfer may take; git itself gives up after a minute without data."""
@@ -253,4 +252,4 @@ def environment(configuration: Mapping[str, str]) -> dict[str, str]:
 
 def proxies(url: str) -> dict[str, str]:
     """Return the environment's proxies for git, none for a forge that is reached directly."""
-    return {} if is_direct(url) else settings.proxies(os.environ)
+    return {} if hosts.is_direct(url) else hosts.proxies(os.environ)

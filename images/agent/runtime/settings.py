@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from muster.hosts import proxies
+
 REQUIRED = (
     "AGENT_NAME",
     "AGENT_ROLES",
@@ -214,16 +216,6 @@ def load(environment: Mapping[str, str]) -> Settings:
         forge_token=token,
         api_key=key,
     )
-
-
-def proxies(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the proxies of an environment by names in small letters, which all programs read.
-
-    curl reads `http_proxy` in small letters only.
-    """
-    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-    found = {name: environment.get(name) or environment.get(name.upper()) for name in names}
-    return {name: value for name, value in found.items() if value}
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:

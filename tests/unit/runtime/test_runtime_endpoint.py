@@ -17,6 +17,7 @@ from runtime.work import EndpointNotReadyError
 from workshop import environment, services
 
 from muster import endpoint
+from muster.doctor import probe as probe_in_container
 from muster.endpoint import Endpoint, ask_model, probe, too_small
 
 KEY = "sk-0123456789"
@@ -298,12 +299,32 @@ def test_no_key_is_sent_if_there_is_none() -> None:
     assert ask({"/v1/models": models({"id": "qwen"})}, key="")[0].serves_model
 
 
-def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_address_is_reached_without_the_environments_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert ask({"/v1/models": models({"id": "qwen"})})[0].reachable
 
 
+def test_other_endpoints_are_reached_through_the_environments_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving(lambda exchange: exchange.answer(404, {})) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert probe("http://model.invalid", KEY, "qwen", timeout=5).reachable
+    assert proxy.paths == ["http://model.invalid/v1/models"]
+
+
 # No answer
+
+
+def test_a_proxy_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:word@127.0.0.1:1")
+    found = probe("https://model.invalid", KEY, "qwen", timeout=5)
+    assert found.error == (
+        "cannot reach model.invalid through the proxy 127.0.0.1:1 (Connection refused): check the "
+        "proxy, or add the host to NO_PROXY in env"
+    )
 
 
 def test_a_server_that_does_not_run_is_unreachable() -> None:
@@ -471,28 +492,26 @@ def test_a_model_that_does_not_reply_says_why(status: int, body: object, text: s
     assert KEY not in reply.text
 
 
-# As a script
-
-SOURCE = Path(endpoint.__file__).read_text()
+# In a container
 
 
-def run(folder: Path, pages: list[dict[str, str]], *questions: dict[str, Any]) -> dict[str, Any]:
-    file = folder / "questions.json"
-    file.write_text(json.dumps({"pages": pages, "endpoints": questions}))
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", SOURCE, file], capture_output=True, text=True, check=True
-    )
+def run(folder: Path, pages: list[dict[str, Any]], *questions: dict[str, Any]) -> dict[str, Any]:
+    for name, text in probe_in_container.files({"pages": pages, "endpoints": questions}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    command = [sys.executable, "-I", "-c", probe_in_container.SCRIPT, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     document: dict[str, Any] = json.loads(done.stdout)
     return document
 
 
 def test_it_answers_questions_without_muster_and_says_why_nothing_answered(tmp_path: Path) -> None:
     with serving(llama_server) as server, serving(lambda each: each.answer(302, {})) as moved:
-        asked = {"key": KEY, "model": "qwen", "ca": ""}
+        asked = {"key": KEY, "model": "qwen", "way": {}}
         up = {"url": server.url, "ask": True, **asked}
         down = {"url": "http://127.0.0.1:1", "ask": True, **asked}
         urls = [moved.url, "http://127.0.0.1:1/", "http://no.invalid/"]
-        document = run(tmp_path, [{"url": url, "ca": ""} for url in urls], up, down)
+        document = run(tmp_path, [{"url": url, "way": {}} for url in urls], up, down)
     assert document["pages"] == [
         {"status": 302, "error": ""},
         {"status": None, "error": "Connection refused"},
@@ -504,4 +523,18 @@ def test_it_answers_questions_without_muster_and_says_why_nothing_answered(tmp_p
 
 
 def test_it_runs_with_the_oldest_python_that_it_promises() -> None:
-    ast.parse(SOURCE, feature_version=(3, 7))
+    for name, text in probe_in_container.files({}).items():
+        if name.endswith(".py"):
+            ast.parse(text, feature_version=(3, 7))
+
+
+def test_it_takes_an_agents_proxies_there(tmp_path: Path) -> None:
+    with serving(lambda exchange: exchange.answer(200, {})) as proxy:
+        way = {"proxies": [["http_proxy", proxy.url], ["no_proxy", "excepted.invalid"]]}
+        pages = [
+            {"url": f"http://{host}.invalid/v1/models", "way": way}
+            for host in ("model", "excepted")
+        ]
+        document = run(tmp_path, pages)
+    assert [page["status"] for page in document["pages"]] == [200, None]
+    assert proxy.paths == ["http://model.invalid/v1/models"]

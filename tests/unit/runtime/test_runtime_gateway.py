@@ -690,28 +690,41 @@ def test_only_loopback_is_served() -> None:
 # Proxies
 
 
-def test_an_own_endpoint_is_reached_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(HELLO) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        own = Upstream("http://model.invalid", lambda: KEY, anthropic=False)
-        with Gateway(own, tokens=None) as opened:
-            assert Client(opened).ask().status == 502
-    assert proxy.requests == []
-
-
 def test_a_private_address_is_reached_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with gateway(HELLO, anthropic=True) as (client, _):
         assert client.ask().status == 200
 
 
-def test_the_anthropic_api_is_reached_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("anthropic", [True, False])
+def test_any_endpoint_is_reached_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, *, anthropic: bool
+) -> None:
     with serving(HELLO) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        api = Upstream("http://api.invalid", lambda: KEY, anthropic=True)
-        with Gateway(api, tokens=None) as opened:
+        monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
+        upstream = Upstream("http://api.invalid", lambda: KEY, anthropic=anthropic)
+        with Gateway(upstream, tokens=None) as opened:
             assert Client(opened).ask().status == 200
     assert proxy.paths == ["http://api.invalid/v1/messages"]
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "message"),
+    [
+        ("http://api.invalid", "http://127.0.0.1:1", "cannot connect to the proxy 127.0.0.1:1: "),
+        ("https://api.invalid", None, "the proxy does not connect to api.invalid:443 (HTTP 501)"),
+    ],
+)
+def test_a_proxy_that_fails_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None, message: str
+) -> None:
+    with serving(HELLO) as refusing:  # it knows no CONNECT
+        monkeypatch.setenv("http_proxy", proxy or "")
+        monkeypatch.setenv("https_proxy", refusing.url)
+        upstream = Upstream(url, lambda: KEY, anthropic=False)
+        with Gateway(upstream, tokens=None) as opened:
+            Client(opened).ask()
+            assert str(opened.failure and opened.failure.message).startswith(message)
 
 
 def test_no_proxy_is_used_for_a_host_that_the_environment_excludes(
