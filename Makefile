@@ -15,6 +15,7 @@ help: ## print this
 
 setup: ## install, build or start what is missing on this machine
 	@$(PYTHON) -m toolchain setup
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo "Next: . .venv/bin/activate && muster init")
 
 up: setup ## set up, start a local forge, hire the demo crew, wait for its pull request
 	@$(ACTIVE) python -m toolchain demo up

@@ -5,9 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from muster.cli import place, recovery
+from muster.cli import recovery
 from muster.cli.changes import Changes
 from muster.cli.engine import EngineError, stacks
+from muster.cli.folders import project_folder
 from muster.cli.session import Session
 from muster.doctor import agents, branch, crew, endpoints, engine, forge, leftovers, mends, rosters
 from muster.doctor.findings import Check, Finding, Found, NotAskedError, well, wrong
@@ -155,7 +156,7 @@ class Checkup:
 
 
 def _choose_stack() -> str:
-    known = sorted(stacks(place.folder()))
+    known = sorted(stacks(project_folder()))
     return f"muster doctor --stack {known[0]}" if known else "muster init"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import tomlkit
 
 from muster import roster, roster_edit
-from muster.cli.place import STACKS
+from muster.cli.folders import STACKS
 from muster.errors import MusterError
 from muster.forge import Administrator, Forge, ForgeError
 from muster.preflight import PATIENCE

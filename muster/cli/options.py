@@ -4,10 +4,15 @@ from typing import Annotated
 
 import typer
 
+from muster.cli import completing
+
 Stack = Annotated[
     str | None,
     typer.Option(
-        "--stack", "-s", help="The stack; default: the selected one, or the only one there is."
+        "--stack",
+        "-s",
+        help="The stack; default: the selected one, or the only one there is.",
+        autocompletion=completing.stacks,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
@@ -23,11 +28,23 @@ AdminToken = Annotated[
         help="The forge administrator's token, over FORGE_ADMIN_*; - reads it from standard input.",
     ),
 ]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Agents, by name.")]
+Name = Annotated[str, typer.Argument(help="The agent.", autocompletion=completing.agents)]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="Agents, by name.", autocompletion=completing.agents),
+]
 NamesOrAll = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Agents, by name; or --all.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME...]", help="Agents, by name; or --all.", autocompletion=completing.agents
+    ),
 ]
 Every = Annotated[bool, typer.Option("--all", help="The whole crew.")]
+
+
+def on(stack: str | None) -> str:
+    """Return the option that names a stack in a command to type; nothing if none was named."""
+    return f" --stack {stack}" if stack else ""
 
 
 def examples(*lines: str) -> str:

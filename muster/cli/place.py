@@ -9,13 +9,12 @@ import yaml
 
 from muster import dotenv
 from muster.administrator import CONFIGURATION
+from muster.cli.folders import STACKS
 from muster.errors import MusterError
 from muster.hosts import exceptions
 from toolchain.environment import PACE, VARIABLES
 from toolchain.paths import BIN, ROOT
 
-PROJECT_FILE = "Pulumi.yaml"
-STACKS = "stacks"
 NAMESPACE = "muster:"
 """What the keys of a stack's configuration begin with."""
 
@@ -31,15 +30,6 @@ FROM_ENV_FILE = (
 
 class PlaceError(MusterError):
     """`muster` was started where it cannot work; the text says from where it can."""
-
-
-def folder() -> Path:
-    """Return the project's folder: the nearest one upwards that is Muster's, else our own."""
-    here = Path.cwd()
-    for candidate in (here, *here.parents):
-        if (candidate / PROJECT_FILE).is_file() and (candidate / STACKS).is_dir():
-            return candidate
-    return ROOT
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:

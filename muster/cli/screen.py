@@ -54,6 +54,11 @@ class Screen:
         """Print a line for people; with `--json` on standard error."""
         self.console.print(Text(text, style=style or ""))
 
+    def next(self, command: str) -> None:
+        """Print the command that one types next; nothing with `--json`."""
+        if not self.as_json:
+            self.say(f"Next: {command}", "dim")
+
     def show(self, thing: RenderableType, width: int | None = None) -> None:
         """Print for people what has columns, in lines of so many characters."""
         self.console.print(thing, soft_wrap=False, width=width)

@@ -15,6 +15,7 @@ from muster import docker, drift, files, preflight, project, roster_edit
 from muster.cli import lock, place, recovery
 from muster.cli.changes import Changes
 from muster.cli.engine import CancelledError, Engine, EngineError, stacks
+from muster.cli.folders import project_folder
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
 from muster.forge import Forge
@@ -66,7 +67,7 @@ class Session:
             MusterError: there is no stack, or there are several and none is selected.
         """
         self.screen = Screen(as_json=as_json)
-        self.project = place.folder()
+        self.project = project_folder()
         place.activate(os.environ, self.project, _token(admin_token))
         self.stack = stack or _default_stack(self.project)
         self._deployment: dict[str, Any] | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer._completion_classes import completion_init
 
 from muster import agent_log
 from muster.agent_log import Line
@@ -247,3 +248,67 @@ def _line(**changes: object) -> Line | None:
 def test_an_agents_page_is_what_it_works_on(line: Line | None, page: str) -> None:
     agent = Agent.model_construct(name="dev", forge_user="dev-bot")
     assert visiting.page_of(agent, line, "http://forge", "acme/site") == f"http://forge/{page}"
+
+
+# Completion
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text("name: muster\nruntime: python\n")
+    agents = "[agents.dev-qwen]\n[agents.review-qwen]\n[agents]\nbroken = 3\n"
+    (tmp_path / "stacks" / "acme.toml").write_text(agents.replace("[agents]\nbroken = 3\n", ""))
+    (tmp_path / "stacks" / "beta.toml").write_text("[agents.dev-beta]\n")
+    (tmp_path / "stacks" / "broken.toml").write_text("[agents")
+    (tmp_path / "stacks" / "Pulumi.gamma.yaml").write_text("config: {}\n")
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("logs ", {"dev-qwen", "review-qwen", "dev-beta"}),
+        ("logs --stack acme ", {"dev-qwen", "review-qwen"}),
+        ("logs dev-qwen d", {"dev-beta"}),
+        ("stop r", {"review-qwen"}),
+        ("fire --stack beta ", {"dev-beta"}),
+        ("shell dev-q", {"dev-qwen"}),
+        ("work dev-q", {"dev-qwen"}),
+        ("key dev-q", {"dev-qwen"}),
+        ("open dev-q", {"dev-qwen"}),
+        ("hire new-one re", {"review"}),
+        ("up --stack ", {"acme", "beta", "broken", "gamma"}),
+        ("status -s b", {"beta", "broken"}),
+    ],
+)
+def test_completion_offers_agents_stacks_and_roles(
+    typed: str,
+    offered: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = f"muster {typed}"
+    monkeypatch.setenv("_MUSTER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    completion_init()
+    with pytest.raises(SystemExit):
+        run([])
+    assert set(capsys.readouterr().out.split()) == offered
+
+
+def test_completion_is_installed_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".bashrc").write_text("alias ll=ls\n")
+    assert run(["completion", "bash", "--install"]) == 0
+    [line] = [each for each in (tmp_path / ".bashrc").read_text().splitlines() if "muster" in each]
+    assert line == f"source '{tmp_path}/.bash_completions/muster.sh'"
+    assert "Open a new shell" in capsys.readouterr().out
+    assert run(["completion", "bash", "--install"]) == 0
+    assert (tmp_path / ".bashrc").read_text().count("muster.sh") == 1

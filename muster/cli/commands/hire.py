@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muster.cli.options import AdminToken, AsJson, Stack, Yes, examples
+from muster.cli import completing
+from muster.cli.options import AdminToken, AsJson, Stack, Yes, examples, on
 from muster.errors import MusterError
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ OPTIONS = {"base_url": "--local-model", "roles": "ROLE"}
 def hire(  # noqa: PLR0917 - typer passes every option by name
     name: Annotated[str, typer.Argument(help="The agent's name.")],
     roles: Annotated[
-        list[str], typer.Argument(metavar="ROLE...", help="What it does, e.g. dev or dev,review.")
+        list[str],
+        typer.Argument(
+            metavar="ROLE...",
+            help="What it does, e.g. dev or dev,review.",
+            autocompletion=completing.roles,
+        ),
     ],
     stack: Stack = None,
     local_model: Annotated[
@@ -110,6 +116,8 @@ def hire(  # noqa: PLR0917 - typer passes every option by name
         else:
             change = _again(session, text, name, {} if if_missing else fields)
         session.change_roster(change, yes=yes, only_preview=preview)
+        if not preview:
+            session.screen.next(f"muster logs {name}{on(stack)} -f")
 
 
 def _again(session: "Session", text: str, name: str, fields: Mapping[str, Any]) -> "RosterChange":

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from muster.cli import completing
 from muster.cli.options import AsJson, Stack, examples
 
 
@@ -14,6 +15,7 @@ def key(
             metavar="NAME|URL",
             help="An agent, or an endpoint for all agents that use it "
             "(https://api.anthropic.com for the Anthropic API).",
+            autocompletion=completing.agents,
         ),
     ],
     stack: Stack = None,

@@ -5,13 +5,18 @@ from typing import Annotated
 
 import typer
 
+from muster.cli import completing
 from muster.cli.options import Stack, examples
 
 
 def logs(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="Agents; default: the whole crew."),
+        typer.Argument(
+            metavar="[NAME...]",
+            help="Agents; default: the whole crew.",
+            autocompletion=completing.agents,
+        ),
     ] = None,
     stack: Stack = None,
     since: Annotated[

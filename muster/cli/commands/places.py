@@ -21,7 +21,7 @@ def init(
 ) -> None:
     """Make a project: a roster without agents, and its stack. Asks for what is missing."""
     from muster import rules
-    from muster.cli import new_project, place
+    from muster.cli import folders, new_project, place
     from muster.cli.engine import Engine
     from muster.cli.screen import Screen
 
@@ -31,7 +31,7 @@ def init(
     url = forge_url or screen.ask("Forge (URL)", "--forge-url URL")
     repository = new_project.in_form(rules.repository, repository)
     url = new_project.in_form(rules.forge_url, url)
-    folder = place.folder()
+    folder = folders.project_folder()
     place.activate(os.environ, folder, None)
     reachable = new_project.forge_answers(url)
     branch = new_project.default_branch(os.environ, repository, url) if reachable else None
@@ -44,7 +44,7 @@ def init(
     screen.say(f"Made {path.relative_to(folder)} and stack {name}.")
     if not reachable:
         screen.say(f"warning: no forge answers at {url}; mend forge_url in {path.name}", "yellow")
-    screen.say("Hire the first agent with muster hire; muster hire --help has examples.")
+    screen.next(f"muster hire dev-qwen dev --stack {name} --local-model URL --model MODEL")
 
 
 def env() -> None:
@@ -63,15 +63,35 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
-    """Print the shell's completion for `muster`."""
-    from typer._completion_shared import get_completion_script
-
-    typer.echo(
-        get_completion_script(
-            prog_name="muster", complete_var="_MUSTER_COMPLETE", shell=shell.value
-        )
+def completion(
+    shell: Annotated[
+        Shell | None, typer.Argument(help="The shell; default: the one that runs this.")
+    ] = None,
+    *,
+    install: Annotated[
+        bool, typer.Option("--install", help="Write it to your home folder, for new shells.")
+    ] = False,
+) -> None:
+    """Print the shell's completion for `muster`: of commands, agents, stacks and roles."""
+    from shellingham import (  # type: ignore[import-untyped]
+        ShellDetectionFailure,
+        detect_shell,
     )
+    from typer._completion_shared import get_completion_script
+    from typer._completion_shared import install as written
+
+    try:
+        name = shell.value if shell else str(detect_shell()[0])
+    except ShellDetectionFailure:
+        name = "unknown"
+    if name not in list(Shell):
+        raise typer.BadParameter(f"name the shell: {', '.join(Shell)} (this one is {name})")
+    how = {"prog_name": "muster", "complete_var": "_MUSTER_COMPLETE"}
+    if not install:
+        typer.echo(get_completion_script(shell=name, **how))
+        return
+    _, path = written(shell=name, **how)
+    typer.echo(f"Wrote {path}. Open a new shell, and type: muster <Tab>")
 
 
 def register(app: typer.Typer) -> None:
@@ -82,4 +102,6 @@ def register(app: typer.Typer) -> None:
         )
     )(init)
     app.command(epilog=examples('eval "$(muster env)"'))(env)
-    app.command(epilog=examples('eval "$(muster completion bash)"'))(completion)
+    app.command(epilog=examples("muster completion --install", 'eval "$(muster completion bash)"'))(
+        completion
+    )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.options import AdminToken, AsJson, NoRefresh, Stack, Yes, examples
+from muster.cli.options import AdminToken, AsJson, NoRefresh, Stack, Yes, examples, on
 
 CHANGES = 3
 """The exit code of a preview that has changes, with `--expect-no-changes`."""
@@ -48,6 +48,7 @@ def up(
     with session.alone():
         session.review(yes=yes, refresh=not no_refresh, question="Apply these changes?")
         session.done(session.up(refresh=not no_refresh))
+    session.screen.next(f"muster status{on(stack)}")
 
 
 def down(

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.options import AsJson, Stack, examples
+from muster.cli import completing
+from muster.cli.options import AsJson, Name, Stack, examples
 
 
 def shell(
-    name: Annotated[str, typer.Argument(help="The agent.")],
+    name: Name,
     stack: Stack = None,
 ) -> None:
     """Open a shell in an agent's container.
@@ -24,7 +25,11 @@ def shell(
 def open_(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="An agent; default: the repository."),
+        typer.Argument(
+            metavar="[NAME]",
+            help="An agent; default: the repository.",
+            autocompletion=completing.agents,
+        ),
     ] = None,
     stack: Stack = None,
     *,

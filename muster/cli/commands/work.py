@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.options import AsJson, Stack, examples
+from muster.cli.options import AsJson, Name, Stack, examples
 
 
 def work(
-    name: Annotated[str, typer.Argument(help="The agent.")],
+    name: Name,
     issue: Annotated[str, typer.Argument(help="The issue's number.")],
     stack: Stack = None,
     *,
