@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Protocol
 
 import docker
@@ -17,6 +17,7 @@ from muster import agent_log
 from muster.container import DATA_PATH
 from muster.docker import DockerError, remove_leftover_container
 from muster.names import container_name
+from muster.printable import one_line
 from muster.roster import Agent
 from muster.runtimes import AGENT_UID
 
@@ -57,6 +58,23 @@ class Done:
         return self.code in _NOT_EXECUTABLE
 
 
+@dataclass(frozen=True)
+class Run:
+    """How long a container has run, as Docker reports it.
+
+    Attributes:
+        since: when it was started last.
+        seconds: how long ago that was.
+        restarts: how often Docker has restarted it, because it ended.
+        last: the last line of its log, safe to print; empty if there is none.
+    """
+
+    since: datetime
+    seconds: float
+    restarts: int
+    last: str
+
+
 class _Closable(Protocol):
     def close(self) -> None: ...
 
@@ -75,13 +93,30 @@ def find(client: docker.DockerClient, project: str, agent: Agent) -> Container:
         raise DockerError(f"container {name} not found: {command} creates it") from None
 
 
+def run_of(container: Container) -> Run:
+    """Return how long a running container has run, and what it logged last."""
+    attributes = container.attrs
+    since = datetime.fromisoformat(attributes["State"]["StartedAt"])
+    logged = (one_line(line) for line in reversed(_last_lines(container)))
+    return Run(
+        since=since,
+        seconds=(datetime.now(UTC) - since).total_seconds(),
+        restarts=int(attributes.get("RestartCount") or 0),
+        last=next(filter(None, logged), ""),
+    )
+
+
 def last_line(container: Container) -> agent_log.Line | None:
     """Return the last line that a container's runtime logged; None if the container is gone."""
+    return agent_log.last(_last_lines(container))
+
+
+def _last_lines(container: Container) -> list[str]:
     try:
         logged = bytes(container.logs(tail=_TAIL))
     except docker.errors.APIError:
-        return None
-    return agent_log.last(logged.decode(errors="replace").splitlines())
+        return []
+    return logged.decode(errors="replace").splitlines()
 
 
 def log_lines(

@@ -34,12 +34,6 @@ FORGE_URL = "http://localhost:3000"
 ADMINISTRATOR = "disinto-admin"
 """The forge's administrator in every factory (lib/forge-setup.sh)."""
 
-_NOMAD_JOBS = Path("nomad", "jobs")
-"""The Nomad jobs in a checkout of disinto, which a factory on compose has too."""
-
-_NOMAD_FOLDER = "_factory"
-"""Where `disinto init --backend=nomad` puts project files (docker/agents/entrypoint.sh)."""
-
 OWN_SERVICES = ("agents", "forgejo")
 """Services of the factory's own that are on the same network as those of its agents."""
 
@@ -153,36 +147,6 @@ def folder_of(file: Path) -> Path:
     if not path.is_file():
         raise FactoryError(f"{where}; this one is missing")
     return path.parent.parent
-
-
-def refuse_nomad(folder: Path, containers: Collection[str]) -> None:
-    """Refuse a factory on Nomad; call it for one that no compose service runs of.
-
-    Every checkout has the files of the Nomad jobs, so they count only without a compose file.
-
-    Args:
-        folder: the factory's folder.
-        containers: disinto's agents that Nomad started on this Docker engine, by name.
-
-    Raises:
-        FactoryError: the factory runs on Nomad.
-    """
-    if containers:
-        sign = f"Nomad started {', '.join(sorted(containers))}"
-    elif (folder / COMPOSE_FILE).exists():
-        return
-    elif folder.name == _NOMAD_FOLDER:
-        sign = f"disinto makes a folder {_NOMAD_FOLDER} only for Nomad"
-    elif (folder / _NOMAD_JOBS).is_dir():
-        sign = f"it has {_NOMAD_JOBS} and no {COMPOSE_FILE}"
-    else:
-        return
-    raise FactoryError(
-        f"the factory {folder} runs on Nomad ({sign}), and muster adopt takes over services of "
-        "Docker Compose only. Nothing was changed. To move an agent by hand, stop its job "
-        "(nomad job stop JOB), and hire it with the account that it has "
-        "(muster hire NAME ROLE --adopt)"
-    )
 
 
 def read(file: Path, services: Mapping[str, Service], runtime: Runtime = "disinto") -> Factory:

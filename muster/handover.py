@@ -31,11 +31,6 @@ RESTARTS = 3
 """So many restarts of a new container are a crash loop."""
 
 _LABEL = "com.docker.compose"
-_NOMADS_LABEL = "com.hashicorp.nomad.alloc_id"
-"""The label that Nomad's Docker driver gives every container (hashicorp/nomad: drivers/docker)."""
-
-_DISINTOS_VARIABLE = "DISINTO_CONTAINER"
-"""What disinto's jobs set for agents. Nomad names images by number, so an image tells nothing."""
 
 
 class HandoverError(MusterError):
@@ -53,13 +48,6 @@ def containers_of(client: docker.DockerClient, folder: Path) -> dict[str, list[C
         if Path(each.labels.get(f"{_LABEL}.project.working_dir", "/")).resolve() == folder:
             found.setdefault(each.labels[f"{_LABEL}.service"], []).append(each)
     return found
-
-
-def agents_on_nomad(client: docker.DockerClient) -> list[str]:
-    """Return the names of disinto's agents that run because Nomad started them."""
-    labelled: dict[str, str | list[str] | bool] = {"label": _NOMADS_LABEL}
-    found = client.containers.list(filters=labelled, ignore_removed=True)
-    return [str(each.name) for each in found if _DISINTOS_VARIABLE in variables_of(each.attrs)]
 
 
 def service_of(container: Container) -> Service:

@@ -6,12 +6,13 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 
-from muster import agent_container, docker, kept_log
+from muster import agent_container, disinto_agents, docker, kept_log
 from muster.cli.log_lines import LogLines
 from muster.cli.log_view import LogView
 from muster.cli.screen import Screen
 from muster.cli.session import Session
 from muster.cli.transcript import Transcript
+from muster.errors import MusterError
 from muster.printable import printable_json
 
 
@@ -54,6 +55,9 @@ def log(session: Session, names: list[str] | None, wanted: Wanted) -> None:
                     raise
         if not containers and not any(kept.values()):
             raise docker.DockerError("no agent has a container: muster up creates them")
+        for agent in agents:
+            if disinto_agents.runs(agent) and wanted.pattern is None:
+                session.screen.say(disinto_agents.other_logs(roster, agent), "dim")
         lines = LogLines(containers, kept, wanted.since)
         if session.screen.as_json:
             _raw(lines, wanted)
@@ -94,6 +98,8 @@ def transcript(session: Session, name: str) -> None:
     """
     [agent] = session.agents([name])
     roster = session.roster()
+    if disinto_agents.runs(agent):
+        raise MusterError(disinto_agents.no_transcript(roster, agent))
     with docker.engine(roster.muster.docker_host) as client:
         container = agent_container.find(client, roster.name, agent)
         view = Transcript()

@@ -8,7 +8,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 from rich.text import Text
 
-from muster import agent_container, agent_log, docker
+from muster import agent_container, agent_log, disinto_agents, docker
 from muster.agent_log import Line
 from muster.cli.log_view import LogView
 from muster.cli.session import Session
@@ -50,6 +50,8 @@ def request(session: Session, name: str, issue: int, *, wait: bool) -> int:
     """
     [agent] = session.agents([name])
     roster = session.roster()
+    if disinto_agents.runs(agent):
+        raise MusterError(disinto_agents.no_requests(roster, agent, issue))
     with docker.engine(roster.muster.docker_host) as client:
         container = agent_container.find(client, roster.name, agent)
         _expect_running(container, name)

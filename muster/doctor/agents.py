@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import docker
+from docker.models.containers import Container
 
-from muster import agent_container
+from muster import agent_container, disinto_agents
 from muster.agent_log import Line
 from muster.docker import DockerError
 from muster.doctor import mends
@@ -20,10 +21,29 @@ _IN_TURN = {"queue", "budget"}
 
 def waiting(subject: Subject) -> Iterator[Finding]:
     """Check that nothing keeps a running agent from its work."""
-    lines = list(_lines(subject, subject.client.get()))
-    if not lines:
+    crew = list(_running(subject, subject.client.get()))
+    if not crew:
         raise NotAskedError("no agent runs")
-    yield from judged(subject, lines)
+    for agent, container in crew:
+        if disinto_agents.runs(agent):
+            yield judged_run(subject, agent, agent_container.run_of(container))
+    yield from judged(
+        subject,
+        (
+            (agent, agent_container.last_line(container))
+            for agent, container in crew
+            if not disinto_agents.runs(agent)
+        ),
+    )
+
+
+def judged_run(subject: Subject, agent: Agent, run: agent_container.Run) -> Finding:
+    """Judge an agent that reports no state by its container."""
+    message = disinto_agents.report(agent, run)
+    logs = subject.muster("logs", agent.name)
+    if disinto_agents.crashes(run):
+        return wrong(f"{message}. It crashes and restarts again and again", logs)
+    return not_asked(f"{message} ({logs})")
 
 
 def judged(subject: Subject, lines: Iterable[tuple[Agent, Line | None]]) -> Iterator[Finding]:
@@ -43,15 +63,15 @@ def judged(subject: Subject, lines: Iterable[tuple[Agent, Line | None]]) -> Iter
         yield well(", ".join(states))
 
 
-def _lines(subject: Subject, client: docker.DockerClient) -> Iterator[tuple[Agent, Line | None]]:
-    """Return the last line of each agent that runs."""
+def _running(subject: Subject, client: docker.DockerClient) -> Iterator[tuple[Agent, Container]]:
+    """Return each agent that runs, with its container."""
     roster, hired = subject.roster.get(), subject.state.get().hired
     for agent in roster.agents.values():
         if agent.enabled and agent.name in hired:
             with suppress(DockerError):  # reported with the containers
                 container = agent_container.find(client, roster.name, agent)
                 if container.status == "running":
-                    yield agent, agent_container.last_line(container)
+                    yield agent, container
 
 
 def _obstacle(subject: Subject, agent: Agent, line: Line, cause: str) -> Iterator[Finding]:

@@ -76,6 +76,13 @@ def test_disintos_agents_work_with_the_rights_that_their_entrypoint_needs(
     assert f"cloned {operations}\n" in logged
     assert workplace.token("dev") not in logged
     assert workplace.preview() == {}
+    told = workplace.muster("logs", "dev")
+    assert "Entering polling loop" in told
+    assert f"docker exec {container.name} ls -R /home/agent/data/logs" in told
+    told = workplace.muster("logs", "dev", "--session", expect=1)
+    assert f"docker exec {container.name} find /home/agent/data -name '*.jsonl'" in told
+    told = workplace.muster("work", "dev", str(issue.number), expect=1)
+    assert f"add backlog and priority to {workplace.repo}#{issue.number}" in told
     container.stop(timeout=5)
     assert container.wait()["StatusCode"] == 0  # it could end what ran as another user
 

@@ -319,41 +319,6 @@ def test_a_service_in_musters_image_stays_with_musters_runtime(tmp_path: Path) -
     assert adopted(found, tmp_path).agents["local"].runtime == "muster"
 
 
-def on_disk(folder: Path, *paths: str) -> Path:
-    """Make a factory's folder with these files."""
-    for path in paths:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).touch()
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("name", "path", "sign"),
-    [
-        ("disinto", "nomad/jobs/agents.hcl", "nomad/jobs and no docker-compose.yml"),
-        ("_factory", "projects/acme.toml", "a folder _factory only for Nomad"),
-    ],
-)
-def test_a_factory_on_nomad_is_refused_by_name(
-    tmp_path: Path, name: str, path: str, sign: str
-) -> None:
-    folder = on_disk(tmp_path / name, path)
-    with pytest.raises(FactoryError, match=f"{name} runs on Nomad .*{sign}"):
-        factory.refuse_nomad(folder, [])
-
-
-def test_agents_that_nomad_started_tell_it_beside_an_old_compose_file(tmp_path: Path) -> None:
-    folder = on_disk(tmp_path / "disinto", "docker-compose.yml")
-    with pytest.raises(FactoryError, match=r"runs on Nomad \(Nomad started agents-0a1b\)"):
-        factory.refuse_nomad(folder, ["agents-0a1b"])
-
-
-def test_the_jobs_that_every_checkout_has_are_no_sign_of_nomad(tmp_path: Path) -> None:
-    folder = on_disk(tmp_path / "disinto", "nomad/jobs/agents.hcl", "docker-compose.yml")
-    factory.refuse_nomad(folder, [])
-    factory.refuse_nomad(on_disk(tmp_path / "older", "projects/acme.toml"), [])
-
-
 def test_commented_out_agents_make_no_service_and_nothing_else_changes() -> None:
     text = factory.without_agents(PROJECT, ["dev-qwen", "Local", "claude"], NOTE)
     assert generated(PROJECT) == ["dev-qwen", "Local"]

@@ -39,7 +39,7 @@ def adopt(
     agents commented out in FILE and docker-compose.yml. Volumes of the factory stay. Stopped
     half-way, the same command goes on.
     """
-    from muster import docker, factory, handover
+    from muster import docker, factory, handover, nomad
     from muster.cli.adopting import Adoption
     from muster.cli.session import Session
 
@@ -47,7 +47,7 @@ def adopt(
     with docker.engine(None) as client:
         old = handover.containers_of(client, folder)
         if not any(each.status == "running" for service in old.values() for each in service):
-            factory.refuse_nomad(folder, handover.agents_on_nomad(client))
+            nomad.refuse(file, folder, nomad.agents(client))
         if not old:
             raise factory.FactoryError(
                 f"no service of {folder} is on this Docker engine: start the factory first, for "
