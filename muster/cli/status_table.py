@@ -11,7 +11,7 @@ from rich.text import Text
 
 from muster.agent_log import Endpoint, Line, Usage
 from muster.status import AgentStatus
-from muster.words import counted
+from muster.words import capacity
 
 _GAP = 2
 _LAST_RESULT_WIDTH = 32
@@ -173,10 +173,7 @@ def _endpoint_words(found: Endpoint) -> str:
         words.append(f"HTTP {found.status}")
     if found.serves_model is not None:
         words.append("serves the model" if found.serves_model else "does not serve the model")
-    if found.window:
-        words.append(f"window {found.window:,} tokens")
-    if found.slots:
-        words.append(counted(found.slots, "slot"))
+    words += capacity(found.window, found.slots)
     return ", ".join(words or ["answers"])
 
 

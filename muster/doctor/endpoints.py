@@ -16,7 +16,7 @@ from muster.doctor.subject import Subject
 from muster.endpoint import OAUTH_PREFIX, Endpoint, Reply, Way, too_small
 from muster.printable import one_line
 from muster.roster import Agent, ContainerSettings, Roster, problem
-from muster.words import counted
+from muster.words import capacity, counted
 
 _PATIENCE = 1.0
 
@@ -158,11 +158,7 @@ class _Of:
         else:
             accepted = self._question.url is None and found.status == http.HTTPStatus.OK
             facts.append("accepts the key" if accepted else "answers")
-        if found.window:
-            facts.append(f"window {found.window:,} tokens")
-        if found.slots:
-            facts.append(counted(found.slots, "slot"))
-        return ", ".join(facts)
+        return ", ".join([*facts, *capacity(found.window, found.slots)])
 
     def _complaint(self, found: Endpoint) -> tuple[str, str, str]:
         """Return the field, what is wrong, and what fixes it if that is not in the roster."""
