@@ -17,17 +17,20 @@ from muster.credentials import (
     same_scopes,
     timestamp,
 )
-from muster.forge import AccessToken as MintedToken
 from muster.forge import (
+    REQUIRED_SECOND_FACTOR,
     CannotMintError,
+    ForbiddenError,
     Forge,
     ForgeError,
     NotFoundError,
+    SecondFactorError,
     Token,
     UnauthorizedError,
     limits_tokens,
     normalise_scopes,
 )
+from muster.forge import AccessToken as MintedToken
 
 _UNKNOWN_ID = 0
 """Stands for the id of a token that the forge lists to nobody."""
@@ -88,15 +91,25 @@ class AccessTokenProvider(ForgeProvider):
         return minting.mint_token(user, new_token_name(), scopes)
 
     def _prove(self, props: Props, token: MintedToken) -> None:
-        """Have the token show what it is for: its account, or the repositories it is limited to."""
+        """Have the token show what it is for: its account, unless it is limited; repositories.
+
+        A forge that requires a second factor refuses everything (Forgejo), or shows the account and
+        hides the repositories (Gitea).
+        """
         bot = Forge(self.address(props), Token(str(token.secret)))
-        if token.repositories is None:
-            bot.whoami()
-            return
-        for repository in props["repositories"]:
-            if bot.repository(repository) is None:
-                message = f"it does not see {repository}"
-                raise ForgeError("GET", f"/repos/{repository}", 404, message)
+        try:
+            if token.repositories is None:
+                bot.whoami()
+            unseen = [each for each in props["repositories"] if bot.repository(each) is None]
+        except ForbiddenError as error:
+            if error.requires_second_factor:
+                raise _unusable(error, REQUIRED_SECOND_FACTOR) from None
+            raise
+        if unseen:
+            message = f"it does not see {unseen[0]}"
+            if token.repositories is None:
+                message += f". Perhaps {REQUIRED_SECOND_FACTOR}"
+            raise ForgeError("GET", f"/repos/{unseen[0]}", 404, message)
 
     def _given(self, props: Props) -> MintedToken:
         """Prove a token that somebody made by hand: whose it is, and what it may do."""
@@ -121,7 +134,8 @@ class AccessTokenProvider(ForgeProvider):
         """Find a token that was given in the bot user's list.
 
         A token that is limited to repositories does not show its account: there the list tells. A
-        forge that takes no passwords lists tokens to a token that shows its account, or to nobody:
+        forge that takes no passwords, or not the password of an account with a second factor, lists
+        tokens to a token that shows its account, or to nobody:
         then the token is taken as it is.
 
         Raises:
@@ -135,7 +149,7 @@ class AccessTokenProvider(ForgeProvider):
         listed: list[MintedToken] | None
         try:
             listed = self.minting_forge(props).tokens(user)
-        except CannotMintError:
+        except (CannotMintError, SecondFactorError):
             listed = bot.own_tokens(user)
         if listed is None and owner is not None:
             return MintedToken(_UNKNOWN_ID, "", None, secret[-8:], secret)
@@ -196,7 +210,7 @@ class AccessTokenProvider(ForgeProvider):
             if error.status is None:
                 raise
         # The engine's numbers are floating-point: 7.0 would be taken for a token's name.
-        with suppress(NotFoundError, CannotMintError):
+        with suppress(NotFoundError, CannotMintError, SecondFactorError):
             self.minting_forge(props).revoke_token(props["user"], int(props["token_id"]))
 
 

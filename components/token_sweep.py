@@ -8,7 +8,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props
 from muster.credentials import is_ours, new_password
-from muster.forge import CannotMintError, NotFoundError, UnauthorizedError
+from muster.forge import CannotMintError, NotFoundError, SecondFactorError, UnauthorizedError
 
 
 class TokenSweepProvider(ForgeProvider):
@@ -61,9 +61,10 @@ class TokenSweepProvider(ForgeProvider):
         """
         try:
             forge = self.minting_forge(props)
-        except CannotMintError:
+            listed = forge.tokens(props["user"])
+        except (CannotMintError, SecondFactorError):
             return
-        for token in forge.tokens(props["user"]):
+        for token in listed:
             ours = is_ours(token.name) or token.id in retired
             if ours and token.id not in keep:
                 with suppress(NotFoundError):

@@ -29,6 +29,7 @@ from muster.docker import (
 from muster.docker_engine import DockerEngine, describe, refuse_other_engines
 from muster.errors import MusterError
 from muster.forge import (
+    REQUIRED_SECOND_FACTOR,
     SECOND_FACTOR,
     Administrator,
     CannotMintError,
@@ -360,6 +361,8 @@ def _repositories(forge: Forge, roster: Roster, url: str) -> Iterator[Problem]:
     if found is not None:
         yield from unusable(forge, roster, found)
         yield from unknown_roles(forge, roster, found)
+    elif forge.lists_repository(roster.repo):
+        yield problem(roster, ("repo",), f"not visible: {REQUIRED_SECOND_FACTOR}")
     elif not roster.muster.local_forge:
         yield problem(
             roster,

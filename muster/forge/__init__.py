@@ -10,9 +10,11 @@ from muster.forge.errors import (
     ForgeError,
     ForgeUnreachableError,
     NotFoundError,
+    SecondFactorError,
     UnauthorizedError,
 )
 from muster.forge.minting import (
+    REQUIRED_SECOND_FACTOR,
     SECOND_FACTOR,
     CannotMintError,
     limits_tokens,
@@ -35,6 +37,7 @@ from muster.forge.work_records import (
 )
 
 __all__ = [
+    "REQUIRED_SECOND_FACTOR",
     "SECOND_FACTOR",
     "AccessToken",
     "Administrator",
@@ -51,6 +54,7 @@ __all__ = [
     "Repository",
     "Review",
     "ReviewComment",
+    "SecondFactorError",
     "Status",
     "Statuses",
     "Token",

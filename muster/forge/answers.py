@@ -15,6 +15,7 @@ from muster.forge.errors import (
     ForgeError,
     ForgeUnreachableError,
     NotFoundError,
+    SecondFactorError,
     UnauthorizedError,
 )
 from muster.forge.masking import holds_short, masked
@@ -48,6 +49,9 @@ _CLASSES: dict[int, type[ForgeError]] = {
     404: NotFoundError,
 }
 _LONGEST_MESSAGE = 500
+_SECOND_FACTOR = re.compile(r"\bOTP\b|while having security keys enrolled")
+"""What Gitea and Forgejo say to the password of an account with a second factor."""
+
 _PASSING = (
     requests.exceptions.ConnectionError,
     requests.exceptions.Timeout,
@@ -96,7 +100,10 @@ def refused(
     if said is None and status in _CLASSES:
         return unreadable(method, path, answer)
     pause = _retry_after(answer)
-    return _CLASSES.get(status, ForgeError)(
+    kind = _CLASSES.get(status, ForgeError)
+    if kind is UnauthorizedError and said and _SECOND_FACTOR.search(said):
+        kind = SecondFactorError
+    return kind(
         method,
         path,
         status,

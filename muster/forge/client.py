@@ -215,6 +215,16 @@ class Forge:
         path = paths.repository(full_name)
         return unless_missing(lambda: self._http.get(path, Repository.from_json))
 
+    def lists_repository(self, full_name: str) -> bool:
+        """Tell whether the forge's search finds a repository.
+
+        Gitea's search does, where `TWO_FACTOR_AUTH = enforced` hides all repositories from an
+        account without a second factor (1.26: routers/api/v1/api.go, repoAssignment).
+        """
+        name = full_name.partition("/")[2]
+        found = self._http.pages("/repos/search", lambda told: str(told["full_name"]), q=name)
+        return full_name.lower() in map(str.lower, unless_missing(lambda: [*found]) or ())
+
     def has_branch(self, repo: str, branch: str) -> bool:
         """Tell whether a repository that exists has this branch."""
         path = f"{paths.repository(repo)}/branches/{paths.segment(branch)}"

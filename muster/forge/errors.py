@@ -47,6 +47,10 @@ class UnauthorizedError(ForgeError):
     """401: the forge does not take these credentials."""
 
 
+class SecondFactorError(UnauthorizedError):
+    """401: the password alone is not enough, for the account has a second factor."""
+
+
 class ForbiddenError(ForgeError):
     """403: these credentials lack the right, or the account may not log in."""
 
@@ -54,6 +58,14 @@ class ForbiddenError(ForgeError):
     def lacks_scope(self) -> bool:
         """Whether a token works, and only lacks the scope that the call needs."""
         return "required scope" in self.message
+
+    @property
+    def requires_second_factor(self) -> bool:
+        """Whether the forge requires a second factor that the account does not have.
+
+        Forgejo from 13.0 on, with `GLOBAL_TWO_FACTOR_REQUIREMENT`.
+        """
+        return "two-factor" in self.message.lower()
 
 
 class NotFoundError(ForgeError):

@@ -34,6 +34,13 @@ SECOND_FACTOR = (
     "be checked before the first one exists"
 )
 
+REQUIRED_SECOND_FACTOR = (
+    "the forge requires a second factor of all its users, which a bot user does not have: set "
+    "GLOBAL_TWO_FACTOR_REQUIREMENT = admin (Forgejo), or do not set TWO_FACTOR_AUTH = enforced "
+    "(Gitea). Or create the bot user by hand with a second factor, set adopt = true, and give its "
+    "access token with muster rotate NAME --token-from-stdin"
+)
+
 _one_at_a_time = threading.Lock()
 
 

@@ -10,7 +10,7 @@ from scripted_server import Answer, Request, Server, serving
 
 from muster import preflight
 from muster.accounts import mark_of
-from muster.forge import SECOND_FACTOR, Administrator, Basic
+from muster.forge import REQUIRED_SECOND_FACTOR, SECOND_FACTOR, Administrator, Basic
 from muster.keys import Keys
 from muster.preflight import PreflightError
 from muster.roster import load
@@ -31,6 +31,7 @@ class World:
         files: the files of its default branch.
         version: the forge's.
         takes_passwords: whether it takes names and passwords at its API.
+        shows: whether it shows the repository that its search finds.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class World:
         self.files: set[str] = set()
         self.version = "15.0.3+gitea-1.22.0"
         self.takes_passwords = True
+        self.shows = True
 
     def __call__(self, request: Request) -> Answer:
         below = request.path.removeprefix("/api/v1")
@@ -52,7 +54,8 @@ class World:
             "/admin/users": lambda: _page(request, [_told(*one) for one in self.users.items()]),
             "/admin/orgs": lambda: _page(request, [{"name": one} for one in self.organizations]),
             "/version": lambda: Answer(json={"version": self.version}),
-            "/repos/acme/demo": lambda: Answer(json=self.repository),
+            "/repos/search": lambda: _page(request, [self.repository]),
+            **({"/repos/acme/demo": lambda: Answer(json=self.repository)} if self.shows else {}),
             "/repos/acme/handbook": lambda: Answer(json=REPOSITORY),
             **{
                 f"/repos/acme/demo/contents/{file}": partial(Answer, json={"sha": "0" * 40})
@@ -313,6 +316,15 @@ def test_a_further_repository_that_the_forge_does_not_have_is_reported(
         "acme/gone: create it, or remove it from the list"
     )
     assert ("DELETE", "/api/v1/repos/acme/handbook/collaborators/-") in server.asked()
+
+
+def test_a_repository_that_only_the_search_finds_is_hidden_by_a_required_second_factor(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    """Gitea with `TWO_FACTOR_AUTH = enforced`, to an administrator without one."""
+    world.shows = False
+    (problem,) = told(server, tmp_path, QWEN)
+    assert problem == f"2: repo: not visible: {REQUIRED_SECOND_FACTOR}"
 
 
 @pytest.mark.parametrize(("hired", "told_unknown"), [([], True), (["dev-0"], False)])

@@ -16,7 +16,7 @@ from components.repository_access import RepositoryAccessProvider
 from components.token_sweep import TokenSweepProvider
 from muster.accounts import RESTRICTIONS, STANDING
 from muster.credentials import TOKEN_SCOPES
-from muster.forge import ForbiddenError, ForgeError, UnauthorizedError
+from muster.forge import Basic, ForbiddenError, ForgeError, UnauthorizedError
 
 Props = dict[str, Any]
 
@@ -32,7 +32,11 @@ class Accounts:
         user: the account, as the forge tells it.
         tokens: its tokens; the account's password and `SECRET` work while there is one.
         status: what it answers.
+        shows_repositories: whether it shows repositories to a bot user's token. Gitea does not,
+            with `TWO_FACTOR_AUTH = enforced`.
     """
+
+    shows_repositories = True
 
     def __init__(self) -> None:
         self.user: Props | None = {
@@ -48,7 +52,7 @@ class Accounts:
         self.tokens = [token(7, "muster-aa"), token(8, "muster-bb"), token(9, "by-hand")]
         self.status = 200
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> Answer:  # noqa: PLR0911 - one a kind of answer
         if self.status != 200:
             return Answer(self.status, {"message": "as scripted"})
         below = request.path.removeprefix("/api/v1")
@@ -59,6 +63,9 @@ class Accounts:
             return Answer(422, {"message": "user already exists"})
         if below == "/user":
             return Answer(200 if self.tokens else 401, self.user)
+        if request.method == "GET" and below.startswith("/repos/") and below.count("/") == 3:
+            shown = repository(below.removeprefix("/repos/"))
+            return Answer(200, shown) if self.shows_repositories else Answer(404, {})
         if "/tokens" in below:
             return self._of_tokens(request, below)
         return Answer(200, found)
@@ -207,10 +214,37 @@ def test_a_token_is_minted_with_the_least_scopes_and_proven(
     server: Server, accounts: Accounts
 ) -> None:
     made = configured(AccessTokenProvider()).create(of_token(server))
-    assert server.requests[-2].json["scopes"] == sorted(TOKEN_SCOPES)
-    assert server.requests[-1].headers["Authorization"] == f"token {SECRET}"
+    *_, minted, account, seen = server.requests
+    assert minted.json["scopes"] == sorted(TOKEN_SCOPES)
+    assert (account.path, seen.path) == ("/api/v1/user", "/api/v1/repos/acme/demo")
+    for proof in (account, seen):
+        assert proof.headers["Authorization"] == f"token {SECRET}"
     assert (made.outs["token"], made.outs["token_id"]) == (SECRET, 10)
     assert accounts.names()[-1].startswith("muster-")
+
+
+MUST_ENABLE = (
+    "This Forgejo instance requires users to enable two-factor authentication before they can "
+    "access their accounts."
+)
+
+
+@pytest.mark.parametrize("forge", ["Forgejo", "Gitea"])
+def test_a_token_is_revoked_where_the_forge_requires_a_second_factor(
+    server: Server, accounts: Accounts, forge: str
+) -> None:
+    def script(request: Request) -> Answer:
+        by_bot = request.headers["Authorization"] == f"token {SECRET}"
+        if forge == "Forgejo" and by_bot:
+            return Answer(403, {"message": MUST_ENABLE})
+        return accounts(request)
+
+    accounts.shows_repositories = False
+    server.script = script
+    with pytest.raises(ForgeError, match="requires a second factor of all its users") as caught:
+        configured(AccessTokenProvider()).create(of_token(server))
+    assert "--token-from-stdin" in str(caught.value)
+    assert accounts.names() == ["muster-aa", "muster-bb", "by-hand"]
 
 
 @pytest.mark.parametrize("listing", ["with scopes", "without scopes"])
@@ -250,8 +284,6 @@ class Limiting(Accounts):
             return Answer(200, {"version": "15.0.3+gitea-1.22.0"})
         if below == "/user" and by_token:
             return Answer(403, {"message": "token does not have at least one of required scope(s)"})
-        if below.startswith("/repos/"):
-            return Answer(200, repository(below.removeprefix("/repos/")))
         answer = super().__call__(request)
         if request.method == "POST" and "repositories" in request.json:
             limit = [repository(f"{e['owner']}/{e['name']}") for e in request.json["repositories"]]
@@ -380,6 +412,53 @@ def test_a_token_by_hand_is_taken_where_nobody_can_mint(
     provider.delete("id", made.outs)
     assert {request.method for request in server.requests} <= {"GET", "DELETE"}
     assert no_passwords.names() == ["muster-aa"]
+
+
+class SecondFactor(Accounts):
+    """Forgejo 15, whose bot user has a second factor: its password alone mints nothing.
+
+    Attributes:
+        refusal: What it answers to that password.
+    """
+
+    refusal = ""
+
+    def __call__(self, request: Request) -> Answer:
+        auth = request.headers["Authorization"]
+        below = request.path.removeprefix("/api/v1")
+        if auth is None:
+            return Answer(401, {"message": "token is required"})
+        if below.startswith("/admin/") and "/tokens" in below:
+            return Answer(404, body=b"404 page not found")
+        if auth.startswith("Basic"):
+            known = auth == Basic(USER, "the-password").header
+            return Answer(401, {"message": self.refusal if known else "user does not exist"})
+        return super().__call__(request)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "invalid provided OTP",
+        "Basic authorization is not allowed while having security keys enrolled",
+    ],
+)
+@pytest.mark.usefixtures("no_passwords")
+def test_a_token_by_hand_is_taken_of_a_bot_user_with_a_second_factor(
+    server: Server, refusal: str
+) -> None:
+    server.script = forge = SecondFactor()
+    forge.refusal = refusal
+    forge.tokens = forge.tokens[:1]
+    provider, declared = configured(AccessTokenProvider()), of_token(server) | {"given": SECRET}
+    made = provider.create(declared)
+    assert (made.outs["token_id"], made.outs["token"]) == (7, SECRET)
+    assert provider.read(made.id, made.outs).id == made.id
+    sweep = configured(TokenSweepProvider())
+    sweep.create(declared | {"kept": 7})
+    sweep.delete("id", declared | {"kept": 7})
+    provider.delete("id", made.outs)
+    assert forge.names() == ["muster-aa"]
 
 
 def test_where_nobody_can_mint_an_update_says_so(server: Server, no_passwords: NoPasswords) -> None:
