@@ -121,7 +121,7 @@ class ContainerSettings(BaseModel):
         "a colon; default: the image's.",
         examples=["1000:1000"],
     )
-    env: Annotated[dict[str, str], BeforeValidator(rules.valid_env)] = Field(
+    env: dict[str, str] = Field(
         default={},
         description="More environment variables, such as proxies and CLAUDE_* settings. An "
         "agent's table is added to that of [muster]. Secrets are refused.",
@@ -450,7 +450,8 @@ def _only_follows(details: ErrorDetails) -> bool:
         and details["loc"][:2] == ("muster", "endpoints")
         and _normalised(details["loc"][2]) is None
     )
-    return no_name_to_derive_from or only_wrong_roles or no_url_to_be_a_section_of
+    one_variable = "env" in details["loc"][:-1]  # `_wrong_env` reports it
+    return no_name_to_derive_from or only_wrong_roles or no_url_to_be_a_section_of or one_variable
 
 
 def _finding(details: ErrorDetails) -> _Finding:

@@ -472,13 +472,6 @@ def container_user(value: str) -> str:
     return value
 
 
-def valid_env(value: object) -> object:
-    """Keep what is valid of an `env` table; `wrong_variable` reports the rest with its line."""
-    if not isinstance(value, dict):
-        return value
-    return {key: each for key, each in value.items() if wrong_variable(key, each) is None}
-
-
 def wrong_variable(key: str, value: object) -> str | None:
     """Return what is wrong with a variable of an `env` table, and what would be right."""
     if not re.fullmatch(VARIABLE_PATTERN, key):

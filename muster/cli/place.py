@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from muster import dotenv
+from muster import dotenv, keys
 from muster.administrator import CONFIGURATION
 from muster.cli.folders import STACKS
 from muster.errors import MusterError
@@ -21,7 +21,7 @@ NAMESPACE = "muster:"
 FROM_ENV_FILE = (
     ("FORGE_ADMIN_USER", "FORGE_ADMIN_PASS"),
     ("FORGE_ADMIN_PAT",),
-    ("ANTHROPIC_API_KEY",),
+    keys.VARIABLES,
     ("REQUESTS_CA_BUNDLE",),
     ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
@@ -66,7 +66,8 @@ def activate(environment: MutableMapping[str, str], project: Path, admin_token: 
     written = dotenv.read(project / ".env")
     for names in FROM_ENV_FILE:
         given = admin_token is not None and names[0] in CONFIGURATION
-        if not given and not any(environment.get(name) for name in names):
+        is_set = any(environment.get(name) or environment.get(name.lower()) for name in names)
+        if not given and not is_set:
             environment.update({name: written[name] for name in names if written.get(name)})
     environment.update(variables(environment))
 

@@ -140,7 +140,8 @@ def test_a_token_on_the_command_line_wins_over_all_other_credentials(tmp_path: P
 def test_the_env_file_sets_every_documented_variable_that_the_environment_does_not(
     tmp_path: Path,
 ) -> None:
-    names = ["FORGE_ADMIN_USER", "FORGE_ADMIN_PASS", "FORGE_ADMIN_PAT", "ANTHROPIC_API_KEY"]
+    names = ["FORGE_ADMIN_USER", "FORGE_ADMIN_PASS", "FORGE_ADMIN_PAT"]
+    names += ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"]
     names += ["REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
     (tmp_path / ".env").write_text("OTHER=c\n" + "".join(f"{name}=file\n" for name in names))
     page = (ROOT / "docs" / "operate.md").read_text()
@@ -159,11 +160,22 @@ def test_the_env_file_sets_every_documented_variable_that_the_environment_does_n
     assert token["FORGE_ADMIN_PASS"] == "file"
 
 
-def test_user_and_password_come_from_the_same_place(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("FORGE_ADMIN_USER=a\nFORGE_ADMIN_PASS=b\n")
-    environment = {"FORGE_ADMIN_USER": "ann"}
+@pytest.mark.parametrize(
+    ("mine", "others"),
+    [
+        ("FORGE_ADMIN_USER", ["FORGE_ADMIN_PASS"]),
+        ("CLAUDE_CODE_OAUTH_TOKEN", ["ANTHROPIC_API_KEY"]),  # which would win
+        ("https_proxy", ["HTTPS_PROXY", "HTTP_PROXY"]),
+    ],
+)
+def test_variables_that_belong_together_come_from_the_same_place(
+    tmp_path: Path, mine: str, others: list[str]
+) -> None:
+    (tmp_path / ".env").write_text("".join(f"{name}=file\n" for name in (mine, *others)))
+    environment = {mine: "ann"}
     place.activate(environment, tmp_path, None)
-    assert "FORGE_ADMIN_PASS" not in environment
+    assert environment[mine] == "ann"
+    assert environment.keys().isdisjoint(others)
 
 
 def test_the_help_loads_neither_pulumi_nor_docker() -> None:
