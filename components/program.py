@@ -24,6 +24,10 @@ def tune_sdk() -> None:
     gc.set_threshold(50_000)
 
 
+def _pulling(image: str) -> None:
+    pulumi.log.info(f"Pulling image {image}")
+
+
 async def main() -> dict[str, object]:
     """Declare the crew of the selected stack's roster; return the stack's outputs."""
     try:
@@ -32,7 +36,8 @@ async def main() -> dict[str, object]:
                 pulumi.get_stack(),
                 os.environ,
                 lambda key: get_config(f"{pulumi.get_project()}:{key}"),
-            )
+            ),
+            None if pulumi.runtime.is_dry_run() else _pulling,
         )
         for warning in found.warnings:
             pulumi.log.warn(warning)

@@ -132,21 +132,40 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def image_id(client: docker.DockerClient, image: str) -> str:
-    """Return the id of an image, pulled first where this engine does not have it.
+def expect_in_registry(client: docker.DockerClient, image: str) -> None:
+    """Check that an image can be pulled, and pull nothing.
 
     Raises:
-        DockerError: the image is neither here nor to be had.
+        DockerError: its registry does not have it, or cannot be reached.
     """
-    if found := local_image_id(client, image):
-        return found
     try:
-        return str(client.images.pull(image, tag=None if ":" in image else "latest").id)
+        client.images.get_registry_data(_tagged(image))
     except docker.errors.APIError as error:
-        raise DockerError(
-            f"image {image} is neither on this engine nor to be pulled: {error.explanation}. "
-            "Build it (make setup builds muster-agent), or name another image in the roster"
-        ) from None
+        raise _not_found(image, error) from None
+
+
+def pull(client: docker.DockerClient, image: str) -> str:
+    """Pull an image; return its id.
+
+    Raises:
+        DockerError: it cannot be pulled.
+    """
+    try:
+        return str(client.images.pull(_tagged(image)).id)
+    except docker.errors.APIError as error:
+        raise _not_found(image, error) from None
+
+
+def _tagged(image: str) -> str:
+    """Return an image's name with its tag or digest."""
+    return image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
+
+
+def _not_found(image: str, error: docker.errors.APIError) -> DockerError:
+    return DockerError(
+        f"image {image} is not on this engine, and cannot be pulled: {error.explanation}. "
+        "Build it (make setup builds muster-agent), or name another image in the roster"
+    )
 
 
 def local_image_id(client: docker.DockerClient, image: str) -> str | None:
@@ -157,9 +176,15 @@ def local_image_id(client: docker.DockerClient, image: str) -> str | None:
         return None
 
 
-def image_user(client: docker.DockerClient, image: str) -> str:
-    """Return the user that an image's containers start as; empty for root."""
-    return str(client.images.get(image).attrs["Config"].get("User") or "")
+def image_user(client: docker.DockerClient, image: str) -> str | None:
+    """Return the user that an image's containers start as; empty for root.
+
+    None if this engine does not have the image.
+    """
+    try:
+        return str(client.images.get(image).attrs["Config"].get("User") or "")
+    except docker.errors.ImageNotFound:
+        return None
 
 
 def variables_of(attributes: Mapping[str, Any]) -> dict[str, str]:
@@ -271,6 +296,7 @@ def fill_volume(client: docker.DockerClient, delivery: Delivery) -> None:
     Raises:
         DockerError: a container of the helper's name is somebody else's, or Docker refuses.
     """
+    make_empty_image(client)
     remove_leftover_container(client, delivery.helper, delivery.labels)
     try:
         client.volumes.create(delivery.volume, labels=dict(delivery.labels))

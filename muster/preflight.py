@@ -7,7 +7,7 @@ previews and in updates.
 import contextlib
 import difflib
 import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,12 +19,13 @@ from muster.accounts import accounts, mark_of, refusal
 from muster.docker import (
     DockerError,
     engine,
+    expect_in_registry,
     has_network,
-    image_id,
     image_user,
     labels_by_name,
-    make_empty_image,
+    local_image_id,
     published_ports,
+    pull,
 )
 from muster.docker_engine import DockerEngine, describe, refuse_other_engines
 from muster.errors import MusterError
@@ -68,7 +69,7 @@ class Inspection:
     """What was found out.
 
     Attributes:
-        images: The id of each image in use.
+        images: The id of each image in use; its name, if it is still to be pulled.
         engine: What the Docker engine is.
         operations: The repository of operations, if the forge has it and an agent clones it.
         warnings: What a person should know before the update.
@@ -88,8 +89,11 @@ def inspect(  # noqa: PLR0913 - one argument a fact
     administrator: Administrator,
     keys: Keys,
     given: Collection[str] = (),
+    pulling: Callable[[str], None] | None = None,
 ) -> Inspection:
     """Ask Docker and the forge for all that an update needs.
+
+    Nothing is changed unless `pulling` is given: then missing images are pulled at the end.
 
     Args:
         roster: The roster.
@@ -98,6 +102,7 @@ def inspect(  # noqa: PLR0913 - one argument a fact
         administrator: The forge administrator's credentials.
         keys: The real keys of endpoints.
         given: The agents with a token that was made by hand.
+        pulling: Called with each image that is about to be pulled; None pulls nothing.
 
     Raises:
         PreflightError: with every problem that was found.
@@ -119,7 +124,6 @@ def inspect(  # noqa: PLR0913 - one argument a fact
             images, missing = _images(client, roster)
             problems += missing
             unreadable += unreadable_credentials(client, roster, images)
-            make_empty_image(client)
             problems += missing_network(client, roster)
             problems += foreign_containers(client, roster, stack)
             stranger = list(_stranger_at_the_port(client, roster, forge_url))
@@ -131,6 +135,8 @@ def inspect(  # noqa: PLR0913 - one argument a fact
         raise PreflightError([str(each) for each in problems])
     warnings = [*map(str, unreadable), *minting.warnings]
     operations = _operations(roster, forge_url, administrator)
+    if pulling is not None:
+        images = _pulled(roster, images, pulling)
     return Inspection(images, described, operations, tuple(warnings))
 
 
@@ -156,11 +162,31 @@ def _images(client: docker.DockerClient, roster: Roster) -> tuple[dict[str, str]
     found: dict[str, str] = {}
     problems: list[Problem] = []
     for image, place in sorted(wanted.items()):
+        found[image] = local_image_id(client, image) or image
         try:
-            found[image] = image_id(client, image)
+            if found[image] == image:
+                expect_in_registry(client, image)
         except DockerError as error:
             problems.append(problem(roster, place, str(error)))
     return found, problems
+
+
+def _pulled(
+    roster: Roster, images: Mapping[str, str], pulling: Callable[[str], None]
+) -> dict[str, str]:
+    """Pull the images that the engine does not have; return the ids of all."""
+    found = dict(images)
+    missing = [image for image, identity in images.items() if identity == image]
+    if not missing:
+        return found
+    with engine(roster.muster.docker_host) as client:
+        for image in missing:
+            pulling(image)
+            try:
+                found[image] = pull(client, image)
+            except DockerError as error:
+                raise PreflightError([str(error)]) from None
+    return found
 
 
 def unreadable_credentials(

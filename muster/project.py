@@ -88,7 +88,7 @@ class Project(Settings):
     """What a crew is made from: the settings, and what Docker and the forge reported.
 
     Attributes:
-        images: the id of each image in use.
+        images: the id of each image in use; its name, if it is still to be pulled.
         docker_host: how the Docker engine is reached.
         docker_engine: what that engine is.
         operations: the repository of operations, if the forge has it and an agent clones it.
@@ -149,8 +149,12 @@ def read(
     )
 
 
-def inspect(settings: Settings) -> Project:
-    """Check everything that an update needs, without a change.
+def inspect(settings: Settings, pulling: Callable[[str], None] | None = None) -> Project:
+    """Check everything that an update needs.
+
+    Args:
+        settings: what roster, stack configuration and environment say.
+        pulling: called with each image that is about to be pulled; None changes nothing.
 
     Raises:
         PreflightError: something is missing or wrong.
@@ -163,6 +167,7 @@ def inspect(settings: Settings) -> Project:
         administrator=settings.administrator,
         keys=settings.keys,
         given=[agent for agent, each in settings.given.items() if each.token],
+        pulling=pulling,
     )
     host = docker_host.resolve(roster.muster.docker_host)
     warnings = map(str, docker_engine.warnings(host, found.engine, roster))

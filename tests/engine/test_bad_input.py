@@ -117,7 +117,7 @@ def test_what_the_world_lacks_is_told_at_once_with_file_line_agent_and_field(
         lines = workplace.roster_path.read_text().splitlines()
         for part, field, right in (
             ('agent "keyless", base_url: ', "base_url =", "ANTHROPIC_API_KEY"),
-            ('agent "imageless", image: ', "image =", f"image {missing} is neither"),
+            ('agent "imageless", image: ', "image =", f"image {missing} is not on this engine"),
             ("muster.network: ", "network =", f"no Docker network {missing}: create it"),
             ("repo: ", "repo =", f"no repository keeper/{missing}: create it"),
             ('agent "dev-qwen", forge_user: ', "forge_user =", "set adopt = true"),

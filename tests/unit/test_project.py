@@ -67,6 +67,7 @@ def test_the_stacks_name_selects_the_roster(asked: list[dict[str, Any]]) -> None
             "administrator": Administrator("root", "Admin-Pass-1"),
             "keys": Keys(),
             "given": [],
+            "pulling": None,
         }
     ]
 
