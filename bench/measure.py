@@ -78,7 +78,7 @@ class Bench:
     def start_up(self) -> Figure:
         """Measure how long the command line takes to say what it can do."""
         with self._workplace() as place:
-            return Figure(1, "muster --help", Crew(place).seconds("--help"), "s", mark=0.3)
+            return Figure(1, "muster --help", Crew(place).seconds("--help"), "s", mark=0.1)
 
     def first_poll(self) -> Figure:
         """Measure how long a hired agent takes to ask the forge for work."""

@@ -175,6 +175,11 @@ _KEY = re.compile(
 )
 """Real keys of providers, each as its provider issues them."""
 
+KEY_PATTERN = re.sub(r"\s+#[^\n]*|\s+", "", _KEY.pattern).replace(
+    "(?<![A-Za-z0-9])", "(^|[^A-Za-z0-9])", 1
+)
+"""The same for JSON Schema, whose patterns have no comments, and not everywhere look-behinds."""
+
 _SECRET = re.compile(rf"{_KEY.pattern}|(?<=://)[^/\s]*@", re.VERBOSE)
 """Real keys, and what stands before a URL's host."""
 

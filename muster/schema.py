@@ -16,20 +16,25 @@ from muster.work_settings import Budgets
 
 _FACTORY = {"description": "The factory's; Muster leaves it alone."}
 
-_AGENT_PATTERN = rules.NAME_PATTERN.replace("^", f"^(?!{SCHEDULE}$)", 1)
+_AGENT_PATTERN = rules.NAME_PATTERN.replace(
+    "^", f"^(?!{SCHEDULE}$)(?=.{{1,{rules.NAME_LENGTH}}}$)", 1
+)
 
-_FORGE_URL_OR_LOCAL_FORGE = [
-    {"required": ["forge_url"]},
-    {
-        "required": ["muster"],
-        "properties": {
-            "muster": {
-                "required": ["local_forge"],
-                "properties": {"local_forge": {"const": True}},
-            }
-        },
+_LOCAL_FORGE = {
+    "required": ["muster"],
+    "properties": {
+        "muster": {
+            "required": ["local_forge"],
+            "properties": {"local_forge": {"const": True}},
+        }
     },
-]
+}
+
+_READS_ONLY = {"required": ["permission"], "properties": {"permission": {"const": "read"}}}
+_NO_WRITING_ROLE = {
+    "required": ["roles"],  # the default is dev
+    "properties": {"roles": {"items": {"not": {"enum": list(rules.WRITING_ROLES)}}}},
+}
 
 
 class _WithoutNull(GenerateJsonSchema):
@@ -49,6 +54,7 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of rosters, as they stand in the file."""
     schema = Roster.model_json_schema(schema_generator=_WithoutNull)
     properties, agent = schema["properties"], schema["$defs"]["Agent"]
+    _refuse_real_keys(schema)
     del properties["path"], properties["muster"]["default"]
     properties["agents"] = {
         "title": "Agents",
@@ -64,8 +70,10 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **schema,
+        "definitions": {"RealKey": {"pattern": rules.KEY_PATTERN}},
         "required": ["name", "repo"],
-        "anyOf": _FORGE_URL_OR_LOCAL_FORGE,
+        "if": _LOCAL_FORGE,
+        "else": {"required": ["forge_url"]},
     }
 
 
@@ -77,7 +85,21 @@ def _shape_agent(agent: dict[str, Any]) -> None:
             agent["properties"][key].pop("default", None)
             agent["properties"][key]["description"] += f" Default: as in [{table}]."
     agent["properties"] |= dict.fromkeys(sorted(FACTORY_KEYS), _FACTORY)
-    agent["dependencies"] = {"base_url": ["model"]}
+    agent["properties"]["roles"]["uniqueItems"] = True
+    agent |= {"dependencies": {"base_url": ["model"]}, "if": _READS_ONLY, "then": _NO_WRITING_ROLE}
+
+
+def _refuse_real_keys(schema: Any) -> None:  # noqa: ANN401 - JSON
+    """Say of every text that it is not a provider's real key."""
+    if isinstance(schema, list):
+        for each in schema:
+            _refuse_real_keys(each)
+    if not isinstance(schema, dict):
+        return
+    for each in list(schema.values()):
+        _refuse_real_keys(each)
+    if schema.get("type") == "string" and "enum" not in schema:
+        schema["not"] = {"$ref": "#/definitions/RealKey"}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a roster may say, and what is said of one that is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -1130,7 +1131,66 @@ def test_the_schema_gives_agents_no_default_of_what_they_take_from_muster() -> N
 
 def test_the_schema_takes_names_of_agents_but_not_the_factorys_schedule() -> None:
     (pattern,) = schema.json_schema()["properties"]["agents"]["patternProperties"]
-    assert pattern == rules.NAME_PATTERN.replace("^", "^(?!schedule$)", 1)
+    assert pattern == rules.NAME_PATTERN.replace("^", "^(?!schedule$)(?=.{1,40}$)", 1)
+    assert re.search(pattern, "a" * 40)
+    assert not re.search(pattern, "a" * 41)
+
+
+def test_the_schema_reports_a_missing_forge_url_as_such() -> None:
+    document = schema.json_schema()
+    assert "anyOf" not in document
+    assert document["if"]["properties"]["muster"]["properties"] == {"local_forge": {"const": True}}
+    assert document["else"] == {"required": ["forge_url"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("http://host.docker.internal:8081", True),
+        ("https://localhost.example.org/x", True),
+        ("http://0.pool.example.org", True),
+        ("", True),
+        ("http://localhost:8081", False),
+        ("https://api.localhost", False),
+        ("http://127.0.0.1", False),
+        ("http://127.1:80", False),
+        ("http://0.0.0.0:8081/v1", False),
+        ("http://[::1]:8081", False),
+        ("http://me:password@models:8081", False),
+        ("http://models:8081?key=a", False),
+        ("models:8081", False),
+    ],
+)
+def test_the_schema_knows_an_endpoints_url_as_the_loader_does(value: str, fits: bool) -> None:  # noqa: FBT001
+    field = schema.json_schema()["$defs"]["Agent"]["properties"]["base_url"]
+    assert bool(re.search(field["pattern"], value)) is fits
+    if fits and value:
+        assert rules.endpoint_url(value)
+    elif value:
+        with pytest.raises(ValueError, match=r"is no URL|container itself|credentials|leave out"):
+            rules.endpoint_url(value)
+
+
+def test_the_schema_refuses_an_empty_forge_url_and_real_keys_as_the_loader_does() -> None:
+    document = schema.json_schema()
+    assert not re.search(document["properties"]["forge_url"]["pattern"], "")
+    key = document["definitions"]["RealKey"]["pattern"]
+    assert "#" not in key
+    assert re.search(key, "sk-ant-api03-abc")
+    assert re.search(key, "Bearer " + "gsk_" + 20 * "a")
+    assert not re.search(key, "sk-no-key-required")
+    fields = document["$defs"]["Agent"]["properties"]
+    refused = {"$ref": "#/definitions/RealKey"}
+    assert fields["api_key"]["not"] == fields["env"]["additionalProperties"]["not"] == refused
+    assert document["properties"]["repo"]["not"] == refused
+
+
+def test_the_schema_knows_that_a_reader_has_no_writing_role() -> None:
+    table = schema.json_schema()["$defs"]["Agent"]
+    assert table["if"]["properties"] == {"permission": {"const": "read"}}
+    assert table["then"]["required"] == ["roles"]
+    assert table["then"]["properties"]["roles"]["items"] == {"not": {"enum": ["dev", "gardener"]}}
+    assert table["properties"]["roles"]["uniqueItems"]
 
 
 @pytest.mark.parametrize(
