@@ -37,13 +37,16 @@ def up() -> None:
     Raises:
         SetupError: there is no environment, a Pulumi command failed, or the crew did not finish.
     """
-    outputs = hire()
-    hired = time.time()
     roster = load(ROSTER)
+    try:
+        with demo_work.endpoint(roster, STACK):
+            outputs = hire()
+    except MusterError as error:
+        raise SetupError(str(error)) from None
+    hired = time.time()
     password = _run("config", "get", PASSWORD, "--stack", STACK).strip()
     forge = WorkForge(outputs["forge"], Basic(KEEPER, password), roster.repo)
     try:
-        demo_work.start_endpoint(roster, STACK)
         issue = demo_work.file_issue(forge, roster.primary_branch)
         pull = demo_work.watch(roster, forge, issue, hired)
     except MusterError as error:

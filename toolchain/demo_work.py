@@ -3,8 +3,9 @@
 import queue
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import docker
@@ -13,7 +14,7 @@ from docker.models.containers import Container
 
 from muster.agent_container import log_lines
 from muster.cli.log_view import LogView
-from muster.docker import engine
+from muster.docker import engine, has_network
 from muster.forge import Pull, WorkForge
 from muster.names import container_name, labels, network_name
 from muster.roster import Roster
@@ -25,6 +26,9 @@ ALIAS = "scripted-endpoint"
 
 PATIENCE = 600.0
 """Seconds until the pull request and its review must be there, on a slow machine too."""
+
+_PAUSE = 0.2
+"""Seconds between two looks for the network."""
 
 TITLE = "Greet people by their name"
 BODY = """\
@@ -44,24 +48,42 @@ def endpoint_name(project: str) -> str:
     return f"{project}-{ALIAS}"
 
 
-def start_endpoint(roster: Roster, stack: str) -> None:
-    """Start the scripted endpoint, unless it runs already.
+@contextmanager
+def endpoint(roster: Roster, stack: str) -> Iterator[None]:
+    """Start the scripted endpoint beside the crew: once its network is there, before its agents.
+
+    An agent that finds no endpoint waits, and says so in the first lines of its log.
 
     Raises:
         DockerError: Docker refuses.
     """
-    name = endpoint_name(roster.name)
     if not any(agent.base_url and ALIAS in agent.base_url for agent in roster.agents.values()):
-        return  # a real model serves this crew
+        yield  # a real model serves this crew
+        return
+    hired = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(_start_endpoint, roster, stack, hired)
+        try:
+            yield
+        finally:
+            hired.set()
+        started.result()
+
+
+def _start_endpoint(roster: Roster, stack: str, hired: threading.Event) -> None:
+    """Start the endpoint unless it runs already, when the network is there or the crew hired."""
+    name, network = endpoint_name(roster.name), roster.muster.network or network_name(roster.name)
     with engine(roster.muster.docker_host) as client:
+        while not has_network(client, network) and not hired.wait(_PAUSE):
+            pass
+        joined = client.networks.get(network)
         with suppress(docker.errors.NotFound):
             found = client.containers.get(name)
             if found.status == "running":
                 return
             found.remove(force=True)
         made = client.containers.create(ENDPOINT, name=name, labels=labels(stack, roster.name))
-        network = client.networks.get(roster.muster.network or network_name(roster.name))
-        network.connect(made, aliases=[ALIAS])
+        joined.connect(made, aliases=[ALIAS])
         made.start()
 
 
