@@ -11,6 +11,7 @@ from pulumi.automation import OpType
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
 from muster.accounts import to_purge
+from muster.cli.values import changed
 
 KEEP, BAR = "keep", "bar"
 """What is done to a volume that stays, and to the account of an agent that is fired."""
@@ -51,6 +52,7 @@ class Change:
         agent: the agent that it is part of, None for what the crew shares.
         what: the resource in words.
         fields: the inputs that change.
+        values: the old and the new value of those that both states show, without secrets.
         seconds: how long it took; None before it ended.
         failed: whether it ended with an error.
     """
@@ -60,6 +62,7 @@ class Change:
     agent: str | None
     what: str
     fields: list[str]
+    values: dict[str, tuple[str, str]] = field(default_factory=dict)
     seconds: float | None = None
     failed: bool = False
     began: float = field(default_factory=time.monotonic, repr=False)
@@ -72,6 +75,7 @@ class Change:
             "resource": self.what,
             "urn": self.urn,
             "fields": self.fields,
+            "values": {key: {"old": old, "new": new} for key, (old, new) in self.values.items()},
             "seconds": None if self.seconds is None else round(self.seconds, 2),
             "failed": self.failed,
         }
@@ -147,7 +151,10 @@ def _change(step: StepEventMetadata) -> Change | None:
     if op == "delete":
         op = _kept(kind, name=step.old.id if step.old else "", retained=_retained(step)) or op
     fields = sorted({key.split(".")[0].split("[")[0] for key in step.diffs or step.keys or []})
-    return Change(step.urn, op, agent, what, [key for key in fields if key != "__provider"])
+    fields = [key for key in fields if key != "__provider"]
+    old, new = (each.inputs if each else None for each in (step.old, step.new))
+    values = changed(fields, old, new) if old and new else {}
+    return Change(step.urn, op, agent, what, fields, values)
 
 
 def _retained(step: StepEventMetadata) -> bool:

@@ -21,6 +21,9 @@ NoRefresh = Annotated[
     bool,
     typer.Option("--no-refresh", help="Trust the state; do not look for changes made by hand."),
 ]
+Summary = Annotated[
+    bool, typer.Option("--summary", help="Preview only how many changes each agent has.")
+]
 AdminToken = Annotated[
     str | None,
     typer.Option(

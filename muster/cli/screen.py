@@ -14,20 +14,21 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from muster.cli import plan_view
 from muster.cli.changes import Change, Changes
 from muster.doctor.findings import Finding
 from muster.errors import MusterError
 
 SIGNS = {
-    "bar": ("-", "yellow", "bar", "barred"),
-    "create": ("+", "green", "create", "created"),
-    "create-replacement": ("+", "yellow", "create anew", "created anew"),
-    "keep": ("=", "green", "keep", "kept"),
-    "delete": ("-", "red", "remove", "removed"),
-    "delete-replaced": ("-", "yellow", "remove the old one", "removed, the old one"),
-    "update": ("~", "yellow", "change", "changed"),
+    "bar": ("-", "yellow", "barred"),
+    "create": ("+", "green", "created"),
+    "create-replacement": ("+", "yellow", "created again"),
+    "keep": ("=", "green", "kept"),
+    "delete": ("-", "red", "removed"),
+    "delete-replaced": ("-", "yellow", "removed, the old one"),
+    "update": ("~", "yellow", "changed"),
 }
-_OTHER = ("?", "yellow", "", "")
+_OTHER = ("?", "yellow", "")
 _SIGN_OF = {True: ("ok", None), False: ("wrong", "red"), None: ("-", "dim")}
 _WARNING = ("warn", "yellow")
 _WIDE = 400  # columns where no terminal wraps
@@ -42,10 +43,14 @@ class Screen:
     """Standard output for people, or with `--json` one document for programs.
 
     With `--json`, progress and questions go to standard error.
+
+    Attributes:
+        as_json: whether standard output is a program's.
+        brief: whether previews show only how many changes there are of each agent.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
-        self.as_json = as_json
+        self.as_json, self.brief = as_json, False
         self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
         if not self.console.is_terminal:
             self.console.width = _WIDE
@@ -110,12 +115,9 @@ class Screen:
         return str(typer.prompt(question, err=self.as_json))
 
     def plan(self, changes: Changes) -> None:
-        """Print what an update would do, resource by resource."""
-        for change in changes.all:
-            sign, colour, verb, _ = SIGNS.get(change.op, _OTHER)
-            detail = f" ({', '.join(change.fields)})" if change.fields else ""
-            self.say(f" {sign} {_subject(change)}: {verb or change.op}{detail}", colour)
-        self.say(summary(changes) if changes.all else "Nothing to do.")
+        """Print what an update would do, agent by agent."""
+        for line in plan_view.lines(changes.all, brief=self.brief):
+            self.console.print(line)
 
     @contextmanager
     def working(self, doing: str) -> Iterator[None]:
@@ -153,7 +155,7 @@ class Screen:
             yield changes
 
     def _line(self, change: Change) -> None:
-        sign, colour, _, done = SIGNS.get(change.op, _OTHER)
+        sign, colour, done = SIGNS.get(change.op, _OTHER)
         took = f"{change.seconds:.1f} s"
         if change.failed:
             self.say(f" ! {_subject(change)}: failed after {took}", "red")
@@ -165,7 +167,7 @@ def summary(changes: Changes) -> str:
     """Return how many resources change, by operation, in one line."""
     counts: dict[str, int] = {}
     for change in changes.all:
-        done = SIGNS.get(change.op, _OTHER)[3] or change.op
+        done = SIGNS.get(change.op, _OTHER)[2] or change.op
         counts[done] = counts.get(done, 0) + 1
     return ", ".join(f"{count} {done}" for done, count in counts.items())
 

@@ -24,7 +24,7 @@ def test_the_command_line_of_upstreams_page_hires_and_typed_again_rotates(
     before = workplace.roster_path.read_text()
 
     with workplace.terminal(AS_PRINTED) as child:
-        child.expect(r"\+ dev-qwen: bot user: create")
+        child.expect(r"\+ bot user: create")
         child.expect(r"Hire dev-qwen\? \[y/N\]")
         assert workplace.forge.user("dev-qwen") is None
         child.sendline("y")
@@ -87,7 +87,7 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
         child.kill(signal.SIGKILL)
         assert workplace.roster_path.read_bytes() == before
     printed = workplace.muster("hire", "dev-qwen", "dev", *ENDPOINT, "--preview")
-    assert "dev-qwen: bot user: create" in printed
+    assert "  + bot user: create" in printed
     local = ("--local-model", "http://localhost:8081", "--model", "m")
     refused = workplace.muster("hire", "dev-qwen", "dev", *local, "--yes", expect=2)
     assert "--local-model: " in refused
@@ -107,7 +107,7 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
     try:
         theirs = ("hire", taken, "dev", *ENDPOINT, "--preview")
         assert "set adopt = true" in workplace.muster(*theirs, expect=1)
-        assert f"{taken}: bot user: create" in workplace.muster(*theirs, "--adopt")
+        assert "  + bot user: create" in workplace.muster(*theirs, "--adopt")
     finally:
         workplace.forge.purge_user(taken)
     unasked = workplace.muster("hire", "dev-qwen", "dev", *ENDPOINT, expect=2)

@@ -196,7 +196,7 @@ def test_the_administrator_is_found_in_a_env_file_beside_the_project(
 
     assert "FORGE_ADMIN_USER" in workplace.muster("preview", expect=1)
     (tmp_path / ".env").write_text("".join(f"{name}={told[name]}\n" for name in names))
-    assert "dev-qwen: bot user: create" in workplace.muster("preview")
+    assert "  + bot user: create" in workplace.muster("preview")
     refused = workplace.muster("preview", "--admin-token", "-", stdin="0" * 40, expect=1)
     assert "FORGE_ADMIN_PAT" in refused
     pat = told["FORGE_ADMIN_PAT"]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.options import AdminToken, AsJson, NoRefresh, Stack, Yes, examples, on
+from muster.cli.options import AdminToken, AsJson, NoRefresh, Stack, Summary, Yes, examples, on
 
 CHANGES = 3
 """The exit code of a preview that has changes, with `--expect-no-changes`."""
@@ -18,12 +18,14 @@ def preview(
         bool, typer.Option(help=f"Exit with {CHANGES} where there are changes.")
     ] = False,
     no_refresh: NoRefresh = False,
+    summary: Summary = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what `muster up` would do, and change nothing."""
     from muster.cli.session import Session
 
     session = Session(stack, as_json=as_json, admin_token=admin_token)
+    session.screen.brief = summary
     changes = session.preview(refresh=not no_refresh)
     session.screen.report(session.outcome(changes))
     if expect_no_changes and changes.all:
@@ -36,6 +38,7 @@ def up(
     *,
     yes: Yes = False,
     no_refresh: NoRefresh = False,
+    summary: Summary = False,
     as_json: AsJson = False,
 ) -> None:
     """Apply the roster to the crew, and undo what was changed by hand.
@@ -45,6 +48,7 @@ def up(
     from muster.cli.session import Session
 
     session = Session(stack, as_json=as_json, admin_token=admin_token)
+    session.screen.brief = summary
     with session.alone():
         session.review(yes=yes, refresh=not no_refresh, question="Apply these changes?")
         session.done(session.up(refresh=not no_refresh))
@@ -57,6 +61,7 @@ def down(
     *,
     yes: Yes = False,
     no_refresh: NoRefresh = False,
+    summary: Summary = False,
     as_json: AsJson = False,
 ) -> None:
     """Fire the whole crew and remove all that the stack made.
@@ -67,6 +72,7 @@ def down(
     from muster.cli.session import Session
 
     session = Session(stack, as_json=as_json, admin_token=admin_token)
+    session.screen.brief = summary
     with session.alone():
         session.expect_forge()
         if not yes:
@@ -78,8 +84,12 @@ def down(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog=examples("muster preview", "muster preview --expect-no-changes --json"))(
-        preview
-    )
+    app.command(
+        epilog=examples(
+            "muster preview",
+            "muster preview --summary",
+            "muster preview --expect-no-changes --json",
+        )
+    )(preview)
     app.command(epilog=examples("muster up", "muster up --yes --no-refresh"))(up)
     app.command(epilog=examples("muster down", "muster down --stack acme --yes"))(down)
