@@ -48,6 +48,20 @@ DIRECT = ",".join(ALWAYS_DIRECT)
 loopback too, unless `no_proxy` lists it.
 """
 
+FROM_ANY_FOLDER = """\
+pulumi() {
+    muster_folder=$PWD
+    until [ -z "$muster_folder" ] ||
+        { [ -f "$muster_folder/Pulumi.yaml" ] && [ -d "$muster_folder/stacks" ]; }
+    do muster_folder=${muster_folder%/*}; done
+    command pulumi ${muster_folder:+"--cwd=$muster_folder"} "$@"
+}"""
+"""Runs Pulumi in the project's folder.
+
+Pulumi (3.256) finds Pulumi.yaml from the folders below it, but takes the address of the state in it
+for relative to the folder where it was started.
+"""
+
 BEGIN, END = "# >>> muster", "# <<< muster"
 
 
@@ -115,6 +129,7 @@ def activation() -> str:
         f'    *) no_proxy="${{no_proxy:+$no_proxy,}}{DIRECT}" ;; esac',
         '    export no_proxy NO_PROXY="$no_proxy"; fi',
         "export PULUMI_SKIP_UPDATE_CHECK=true",
+        FROM_ANY_FOLDER,
         END,
         "",
     ]

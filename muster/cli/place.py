@@ -9,7 +9,7 @@ import yaml
 
 from muster import dotenv, keys
 from muster.administrator import CONFIGURATION
-from muster.cli.folders import STACKS
+from muster.cli.folders import PROJECT_FILE, STACKS
 from muster.errors import MusterError
 from muster.hosts import exceptions
 from toolchain.environment import PACE, VARIABLES
@@ -48,6 +48,27 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
     paths = environment.get("PATH", os.defpath).split(os.pathsep)
     found["PATH"] = os.pathsep.join([str(BIN), *(each for each in paths if each != str(BIN))])
     return found
+
+
+def backend(environment: Mapping[str, str], project: Path) -> str | None:
+    """Return where the state is, if Pulumi.yaml says it relative to its folder.
+
+    Pulumi (3.256) takes that for relative to the folder where it is started.
+
+    Raises:
+        PlaceError: Pulumi.yaml is not valid YAML.
+    """
+    if environment.get("PULUMI_BACKEND_URL"):
+        return None
+    file = project / PROJECT_FILE
+    try:
+        url = str(((yaml.safe_load(file.read_text()) or {}).get("backend") or {}).get("url", ""))
+    except yaml.YAMLError:
+        raise PlaceError(f"{file}: this is not valid YAML; fix it, or take it from git") from None
+    if not url.startswith("file://."):
+        return None
+    path, mark, options = url.removeprefix("file://").partition("?")
+    return f"file://{(project / path).resolve()}{mark}{options}"
 
 
 def activate(environment: MutableMapping[str, str], project: Path, admin_token: str | None) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from muster.cli.main import app, run
 from muster.cli.screen import DeclinedError, Screen
 from muster.docker_host import DockerHost
 from muster.roster import Agent
+from toolchain.environment import FROM_ANY_FOLDER
 
 COMMANDS = [each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands]
 TASK = {"kind": "issue", "number": 12, "title": "Greet", "url": "http://forge/acme/site/issues/12"}
@@ -299,6 +301,33 @@ def test_completion_offers_agents_stacks_and_roles(
     with pytest.raises(SystemExit):
         run([])
     assert set(capsys.readouterr().out.split()) == offered
+
+
+def test_plain_pulumi_finds_the_state_from_any_folder(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    url = "backend:\n  url: file://./.muster/state?metadata=skip\n"
+    (project / "Pulumi.yaml").write_text(f"name: muster\n{url}")
+    assert run(["env"]) == 0
+    state = f"export PULUMI_BACKEND_URL='file://{project}/.muster/state?metadata=skip'"
+    assert state in capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://team")
+    run(["env"])
+    assert "PULUMI_BACKEND_URL" not in capsys.readouterr().out
+
+
+def test_activation_runs_pulumi_in_the_projects_folder(project: Path) -> None:
+    program = project / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    typed = (
+        f'set -eu; PATH={program.parent}:$PATH; {FROM_ANY_FOLDER}; pulumi up "a b"; cd /; pulumi'
+    )
+    for shell in ("sh", "bash"):
+        done = subprocess.run([shell, "-c", typed], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == [f"--cwd={project}", "up", "a b", ""]
 
 
 def test_completion_is_installed_by_one_command(

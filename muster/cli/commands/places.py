@@ -48,10 +48,16 @@ def init(
 
 
 def env() -> None:
-    """Print the variables that plain `pulumi` needs in this shell."""
-    from muster.cli import place
+    """Print the variables that plain `pulumi` needs in this shell.
 
-    for name, value in place.variables(os.environ).items():
+    The forge administrator's credentials are not among them.
+    """
+    from muster.cli import folders, place
+
+    found = place.variables(os.environ)
+    if url := place.backend(os.environ, folders.project_folder()):
+        found["PULUMI_BACKEND_URL"] = url
+    for name, value in found.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
