@@ -16,6 +16,7 @@ from muster.docker import (
 )
 from muster.docker_engine import DockerEngine
 from muster.docker_host import DockerHost
+from muster.errors import MusterError
 from muster.names import PIDS_LABEL
 
 _threads = ThreadPoolExecutor(4, "hooks")
@@ -59,18 +60,32 @@ class Hooks:
         )
         self.network = pulumi.ResourceHookBinding(
             before_create=[pulumi.ResourceHook("clear-leftover-network", clear_network)],
-            on_error=[pulumi.ErrorHook("explain-address-pools", _explain)],
+            on_error=[pulumi.ErrorHook("explain-address-pools", explain)],
         )
 
 
-async def _explain(args: pulumi.ErrorHookArgs) -> bool:
-    """Say what to do about a network for which no addresses are left; it is not tried again."""
-    if any(words in error for error in args.errors for words in _POOLS_USED_UP):
-        pulumi.log.error(
-            "Docker has no addresses left for another network. Remove networks that nothing uses "
-            '(docker network prune), join an existing one ([muster] network = "NAME"), or give '
-            "the engine more addresses (default-address-pools in /etc/docker/daemon.json)"
-        )
+class NoAddressesError(MusterError):
+    """Docker has no addresses left for another network."""
+
+
+async def explain(args: pulumi.ErrorHookArgs) -> bool:
+    """Report what to do about a network for which no addresses are left; it is not tried again.
+
+    What a hook raises becomes the error of the resource (3.256: deploy/retries.go), so the engine
+    shows it whatever else happens. A message to its log is an event beside the failure, and a busy
+    machine was seen to end without showing it.
+
+    Raises:
+        NoAddressesError: with Docker's words.
+    """
+    for error in args.errors:
+        if any(words in error for words in _POOLS_USED_UP):
+            raise NoAddressesError(
+                "Docker has no addresses left for another network. Remove networks that nothing "
+                'uses (docker network prune), join an existing one ([muster] network = "NAME"), or '
+                "give the engine more addresses (default-address-pools in /etc/docker/daemon.json)"
+                f". Docker: {' '.join(error.split())}"
+            )
     return False
 
 

@@ -163,4 +163,7 @@ def test_where_no_addresses_are_left_the_message_names_the_way_out(
         pytest.raises(Failed) as error,
     ):
         workplace.up(environment={"DOCKER_HOST": address})
-    assert 'join an existing one ([muster] network = "NAME")' in str(error.value)
+    diagnostics = str(error.value).partition("Diagnostics:")[2].splitlines()
+    [shown] = [line for line in diagnostics if "docker network prune" in line]
+    assert 'join an existing one ([muster] network = "NAME")' in shown
+    assert NONE_LEFT[version] in shown
