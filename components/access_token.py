@@ -1,8 +1,7 @@
 """The bot user's access token."""
 
-import dataclasses
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pulumi
@@ -10,6 +9,7 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource
 
 from components.bot_password import expired
 from components.provider import ForgeProvider, Props
+from muster import given_token
 from muster.credentials import (
     TOKEN_SCOPES,
     limited_scopes,
@@ -17,10 +17,9 @@ from muster.credentials import (
     same_scopes,
     timestamp,
 )
+from muster.forge import AccessToken as MintedToken
 from muster.forge import (
-    REQUIRED_SECOND_FACTOR,
     CannotMintError,
-    ForbiddenError,
     Forge,
     ForgeError,
     NotFoundError,
@@ -28,12 +27,8 @@ from muster.forge import (
     Token,
     UnauthorizedError,
     limits_tokens,
-    normalise_scopes,
 )
-from muster.forge import AccessToken as MintedToken
-
-_UNKNOWN_ID = 0
-"""Stands for the id of a token that the forge lists to nobody."""
+from muster.given_token import GivenToken, granted_scopes, same_repositories
 
 
 class AccessTokenProvider(ForgeProvider):
@@ -57,7 +52,7 @@ class AccessTokenProvider(ForgeProvider):
             "token_id": token.id,
             "token": token.secret,
             "last_eight": token.last_eight,
-            "granted": _granted(token, props["scopes"]),
+            "granted": granted_scopes(token, props["scopes"]),
             "limited_to": _limit(token),
             "issued_at": timestamp(),
         }
@@ -68,7 +63,7 @@ class AccessTokenProvider(ForgeProvider):
         minting = self.minting_forge(props)
         minted = self._least(props, minting)
         try:
-            self._prove(props, minted)
+            given_token.show(self.address(props), minted, props["repositories"])
         except ForgeError as error:
             minting.revoke_token(props["user"], minted.id)
             raise _unusable(
@@ -90,73 +85,25 @@ class AccessTokenProvider(ForgeProvider):
             minting.revoke_token(user, limited.id)
         return minting.mint_token(user, new_token_name(), scopes)
 
-    def _prove(self, props: Props, token: MintedToken) -> None:
-        """Have the token show what it is for: its account, unless it is limited; repositories.
-
-        A forge that requires a second factor refuses everything (Forgejo), or shows the account and
-        hides the repositories (Gitea).
-        """
-        bot = Forge(self.address(props), Token(str(token.secret)))
-        try:
-            if token.repositories is None:
-                bot.whoami()
-            unseen = [each for each in props["repositories"] if bot.repository(each) is None]
-        except ForbiddenError as error:
-            if error.requires_second_factor:
-                raise _unusable(error, REQUIRED_SECOND_FACTOR) from None
-            raise
-        if unseen:
-            message = f"it does not see {unseen[0]}"
-            if token.repositories is None:
-                message += f". Perhaps {REQUIRED_SECOND_FACTOR}"
-            raise ForgeError("GET", f"/repos/{unseen[0]}", 404, message)
-
     def _given(self, props: Props) -> MintedToken:
-        """Prove a token that somebody made by hand: whose it is, and what it may do."""
-        user, secret = props["user"], props["given"]
-        way_on = (
-            f"The old token stays in service. Give another (muster rotate, --token-from-stdin), or "
-            f"have one minted: remove muster:given of {user}'s agent from the stack's configuration"
+        """Prove a token that somebody made by hand."""
+        user = props["user"]
+        given = GivenToken(
+            self.address(props),
+            user,
+            props["given"],
+            props["repositories"],
+            lambda: self.minting_forge(props),
         )
         try:
-            found = self._found(props)
-            self._prove(props, found)
+            return given.prove()
         except ForgeError as error:
-            message = f"the token that was given for {user} does not work: {error.message}"
-            raise _unusable(error, f"{message}. {way_on}") from None
-        refused = _refused(found, props)
-        if refused:
-            message = f"the token that was given for {user} {refused}. {way_on}"
-            raise ForgeError("GET", f"/users/{user}/tokens", 200, message)
-        return dataclasses.replace(found, secret=secret)
-
-    def _found(self, props: Props) -> MintedToken:
-        """Find a token that was given in the bot user's list.
-
-        A token that is limited to repositories does not show its account: there the list tells. A
-        forge that takes no passwords, or not the password of an account with a second factor, lists
-        tokens to a token that shows its account, or to nobody:
-        then the token is taken as it is.
-
-        Raises:
-            ForgeError: the token does not work, or is not this bot user's.
-        """
-        user, secret = props["user"], props["given"]
-        bot = Forge(self.address(props), Token(secret))
-        owner = bot.whoami_if_shown()
-        if owner is not None and owner.login.lower() != user.lower():
-            raise ForgeError("GET", "/user", 200, f"it is {owner.login}'s")
-        listed: list[MintedToken] | None
-        try:
-            listed = self.minting_forge(props).tokens(user)
-        except (CannotMintError, SecondFactorError):
-            listed = bot.own_tokens(user)
-        if listed is None and owner is not None:
-            return MintedToken(_UNKNOWN_ID, "", None, secret[-8:], secret)
-        found = next((each for each in listed or () if each.last_eight == secret[-8:]), None)
-        if found is None:
-            raise ForgeError("GET", f"/users/{user}/tokens", 200, f"it is not listed as {user}'s")
-        return dataclasses.replace(found, secret=secret)
+            raise _unusable(
+                error,
+                f"{error.message}. The old token stays in service. Give another (muster rotate, "
+                "--token-from-stdin), or have one minted: muster rotate without a token, which "
+                f"removes muster:given of {user}'s agent from the stack's configuration",
+            ) from None
 
     def outdated(self, olds: Props, news: Props) -> list[str]:
         """Name the age limit where the token has passed it, and scopes that it does not have.
@@ -166,7 +113,7 @@ class AccessTokenProvider(ForgeProvider):
         limit = olds.get("limited_to")
         wanted = news["scopes"] if limit is None else limited_scopes(news["scopes"])
         changed = [] if same_scopes(olds["granted"], wanted) else ["scopes"]
-        if limit is not None and not _same(limit, news["repositories"]):
+        if limit is not None and not same_repositories(limit, news["repositories"]):
             changed.append("repositories")
         return expired(olds, news) + changed
 
@@ -188,7 +135,7 @@ class AccessTokenProvider(ForgeProvider):
             return ReadResult(id_, props) if self._works(props) else ReadResult(None, {})
         for token in listed:
             if token.id == props["token_id"]:
-                granted = _granted(token, props["granted"])
+                granted = granted_scopes(token, props["granted"])
                 return ReadResult(id_, {**props, "granted": granted})
         return ReadResult(None, {})
 
@@ -214,37 +161,9 @@ class AccessTokenProvider(ForgeProvider):
             self.minting_forge(props).revoke_token(props["user"], int(props["token_id"]))
 
 
-def _granted(token: MintedToken, otherwise: Iterable[str]) -> list[str]:
-    """Return a token's scopes; `otherwise` where the forge does not tell them."""
-    return sorted(otherwise if token.scopes is None else token.scopes)
-
-
 def _limit(token: MintedToken) -> list[str] | None:
     """Return the repositories that a token is limited to, None if it is not."""
     return None if token.repositories is None else sorted(token.repositories)
-
-
-def _refused(token: MintedToken, props: Props) -> str | None:
-    """Say what a token that was given may do too little or too much; None if it is right."""
-    wanted = props["scopes"]
-    if token.repositories is not None:
-        wanted = limited_scopes(wanted)
-        if not _same(token.repositories, props["repositories"]):
-            return (
-                f"is limited to {', '.join(token.repositories)}: it has to be limited to "
-                f"{', '.join(props['repositories'])}, no fewer and no more"
-            )
-    granted = _granted(token, wanted)
-    if same_scopes(granted, normalise_scopes(wanted)):
-        return None
-    return (
-        f"has the scopes {', '.join(granted)}: it has to have {', '.join(wanted)}, no fewer and "
-        "no more"
-    )
-
-
-def _same(some: Iterable[str], others: Iterable[str]) -> bool:
-    return {each.lower() for each in some} == {each.lower() for each in others}
 
 
 def _trigger(

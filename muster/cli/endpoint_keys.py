@@ -62,7 +62,10 @@ def keep(session: Session, target: str, key: str) -> None:
     with session.alone():
         session.engine.keep_secret(keys.place(found.name), key)
     tested = "it was accepted there" if doubt is None else f"it was not tested: {doubt}"
-    session.screen.say(f"Stored the key of {found.name} in stack {session.stack}; {tested}.")
+    session.screen.say(
+        f"Stored the key of {found.name} in stack {session.stack}; {tested}. "
+        f"To remove it: muster key {target} --remove"
+    )
     _report(session, found, is_tested=doubt is None)
 
 

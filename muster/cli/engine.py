@@ -48,6 +48,10 @@ class CancelledError(EngineError):
         self.exit_code = 128 + number  # as shells report it: 130 for Ctrl-C
 
 
+class NoStackError(EngineError):
+    """The stack does not exist."""
+
+
 class Pulumi(PulumiCommand):
     """The `pulumi` program, in a session of its own.
 
@@ -187,9 +191,9 @@ class Engine:
         """Make the stack."""
         self._run("stack", "init", *([] if select else ["--no-select"]))
 
-    def remove_stack(self) -> None:
-        """Remove the stack, which has to be empty, with its configuration."""
-        self._run("stack", "rm", "--yes")
+    def remove_stack(self, *, keep_configuration: bool = False) -> None:
+        """Remove the stack, which has to be empty, with its configuration unless that is kept."""
+        self._run("stack", "rm", "--yes", *(["--preserve-config"] if keep_configuration else []))
 
     @contextmanager
     def candidate(self, roster: str) -> Iterator[None]:
@@ -297,9 +301,9 @@ class Engine:
         try:
             yield
         except StackNotFoundError:
-            raise EngineError(
-                f"there is no stack {self.stack}: make it with muster init, or choose another "
-                "with --stack (pulumi stack ls lists them)"
+            raise NoStackError(
+                f"there is no stack {self.stack}: muster init {self.stack} makes it, or choose "
+                "another with --stack (pulumi stack ls lists them)"
             ) from None
         except CommandError as error:
             raise EngineError(_told(error)) from None

@@ -14,7 +14,7 @@ from typing import Any
 from muster import docker, drift, files, preflight, project, roster_edit
 from muster.cli import lock, place, recovery
 from muster.cli.changes import Changes
-from muster.cli.engine import CancelledError, Engine, EngineError, stacks
+from muster.cli.engine import CancelledError, Engine, EngineError, NoStackError, stacks
 from muster.cli.folders import project_folder
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
@@ -97,6 +97,15 @@ class Session:
         """
         return load(self.roster_path)
 
+    def settings(self) -> project.Settings:
+        """Return what roster, stack configuration and environment say.
+
+        Raises:
+            MusterError: something is missing or wrong there.
+        """
+        configured = self.engine.configuration()
+        return project.read(self.stack, os.environ, configured.get, self._folder)
+
     def roster_text(self) -> str:
         """Return the roster's text, to be edited.
 
@@ -122,6 +131,31 @@ class Session:
             self._deployment = self.engine.state()
         return self._deployment
 
+    def make_missing_stack(self, *, yes: bool) -> None:
+        """Offer a person to make the stack of a roster that has none, e.g. in a clone.
+
+        Not with `--yes`: a pipeline without the team's `PULUMI_BACKEND_URL` would hire the crew
+        again, and replace the credentials of the one at work.
+
+        Raises:
+            MusterError: there is no stack, and nobody wants one.
+        """
+        try:
+            self.deployment()
+        except NoStackError:
+            if yes or not self.screen.terminal or not self.roster_path.exists():
+                raise
+        else:
+            return
+        self.screen.say(
+            f"There is no stack {self.stack} for {self.roster_path}. If the crew was hired from "
+            "another machine, use the state of that machine (PULUMI_BACKEND_URL, see "
+            "docs/operate.md) and answer no."
+        )
+        self.screen.confirm(f"Make stack {self.stack}?")
+        self.engine.make_stack(select=True)
+        self.screen.say(f"Made stack {self.stack}.")
+
     def check(self) -> None:
         """Check what an update needs before the engine refreshes: it would fail per resource.
 
@@ -129,8 +163,7 @@ class Session:
             MusterError: something is missing or wrong; nothing was changed.
         """
         self.deployment()  # reports a stack that does not exist
-        configured = self.engine.configuration()
-        project.inspect(project.read(self.stack, os.environ, configured.get, self._folder))
+        project.inspect(self.settings())
 
     def preview(self, *, refresh: bool, destroy: bool = False) -> Changes:
         """Show what an update would do.
@@ -180,8 +213,7 @@ class Session:
         Raises:
             MusterError: one of them cannot, or refuses the administrator; nothing was changed.
         """
-        configured = self.engine.configuration()
-        settings = project.read(self.stack, os.environ, configured.get, self._folder)
+        settings = self.settings()
         roster = settings.roster
         with docker.engine(roster.muster.docker_host):
             pass
@@ -265,10 +297,8 @@ class Session:
 
     def _changed_outside(self, agents: Iterable[str]) -> bool:
         """Return whether somebody else changed what these agents have: then a refresh is due."""
-        configured = self.engine.configuration()
         try:
-            settings = project.read(self.stack, os.environ, configured.get, self._folder)
-            return drift.changed_outside(settings, self.deployment(), agents)
+            return drift.changed_outside(self.settings(), self.deployment(), agents)
         except MusterError:  # the update reports it
             return False
 
@@ -288,6 +318,8 @@ class Session:
         except BaseException as error:
             if not self._began:
                 self._restore(change.text, *before)
+                if isinstance(error, EngineError) and not isinstance(error, CancelledError):
+                    error.args = (f"{error}\nNothing was changed.",)
             elif isinstance(error, EngineError):
                 error.args = (f"{error}\n{change.ways}",)
             raise
@@ -361,11 +393,13 @@ class Session:
                     self._deployment = None
                 recovery.past_stale_lock(self.engine, self.screen.say, attempt)
         except EngineError as error:
-            self._began = not silent and any(each.all for each in collected)
+            self._began = not silent and any(
+                not change.failed for each in collected for change in each.all
+            )
             if cancelled:
                 kept = "what was done is kept, and muster up finishes it"
                 raise CancelledError(
-                    f"cancelled: {'nothing was changed' if silent else kept}", cancelled[0]
+                    f"cancelled: {kept if self._began else 'nothing was changed'}", cancelled[0]
                 ) from None
             raise EngineError("\n".join(told) or str(error)) from None
         for warning in collected[-1].warnings:
@@ -399,9 +433,12 @@ def _default_stack(project: Path) -> str:
     if selected or len(found) == 1:
         return (selected or list(found))[0]
     if not found:
-        raise MusterError(
-            "there is no stack yet: muster init PROJECT --repo OWNER/NAME --forge-url URL"
-        )
+        rosters = sorted((project / place.STACKS).glob("*.toml"))
+        if len(rosters) == 1:
+            return rosters[0].stem
+        name = "NAME" if rosters else "PROJECT --repo OWNER/NAME --forge-url URL"
+        exist = f", and rosters for {', '.join(each.stem for each in rosters)}" if rosters else ""
+        raise MusterError(f"there is no stack yet{exist}: muster init {name}")
     raise MusterError(
         f"there are several stacks ({', '.join(sorted(found))}): name one with --stack, or "
         "select one with pulumi stack select"

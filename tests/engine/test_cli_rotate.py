@@ -45,9 +45,12 @@ def test_a_token_made_by_hand_is_proven_used_and_later_rotated_like_any_other(
     almighty = workplace.forge.mint_token(user, "too much", ["all"]).secret
     by_hand = ("rotate", "dev-qwen", "--token-from-stdin", "--yes")
 
+    before = workplace.written()
     for secret, why in (("0" * 40, "does not work"), (str(almighty), "no fewer and no more")):
         refused = workplace.muster(*by_hand, stdin=f"{secret}\n", expect=1)
         assert why in refused
+        assert "Nothing was changed" in refused
+        assert workplace.written() == before
         assert secret not in refused
         assert api_status(url, first) == 200
     with process_arguments() as arguments:
@@ -59,7 +62,7 @@ def test_a_token_made_by_hand_is_proven_used_and_later_rotated_like_any_other(
     assert not any(str(mine) in line for line in arguments)
     assert workplace.preview() == {}
     roster = workplace.roster_path.read_text()
-    workplace.roster_path.write_text(roster.replace("rotation = 4", "rotation = 5"))
+    workplace.roster_path.write_text(roster.replace("rotation = 2", "rotation = 3"))
     password = workplace.password("dev-qwen")
     workplace.muster("up", "--yes")
     assert workplace.password("dev-qwen") != password
@@ -68,6 +71,12 @@ def test_a_token_made_by_hand_is_proven_used_and_later_rotated_like_any_other(
     workplace.muster("rotate", "dev-qwen", "--yes")
     assert api_status(url, str(mine)) == 401
     assert api_status(url, workplace.token("dev-qwen")) == 200
+    before = workplace.written()
+    by_hand = ("rotate", "dev-qwen", "--password-from-stdin", "--yes")
+    refused = workplace.muster(*by_hand, stdin="short\n", expect=1)
+    assert "Nothing was changed" in refused
+    assert workplace.written() == before
+    assert workplace.preview() == {}
     password = "chosen-By-hand.0123456789-0123456789"
-    workplace.muster("rotate", "dev-qwen", "--password-from-stdin", "--yes", stdin=f"{password}\n")
+    workplace.muster(*by_hand, stdin=f"{password}\n")
     assert password_status(url, user, password) == 200

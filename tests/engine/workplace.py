@@ -277,6 +277,11 @@ class Workplace:
                 steps.setdefault(step["op"], []).append(_short(step["urn"]))
         return steps
 
+    def written(self) -> tuple[str, str, int]:
+        """Return roster, stack configuration, and the number of resources in the state."""
+        settings = self.folder / "stacks" / f"Pulumi.{self.name}.yaml"
+        return self.roster_path.read_text(), settings.read_text(), len(self.state())
+
     def outputs(self) -> dict[str, Any]:
         return dict(json.loads(self.pulumi("stack", "output", "--json")))
 

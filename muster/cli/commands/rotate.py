@@ -23,8 +23,8 @@ def rotate(
         bool,
         typer.Option(
             "--token-from-stdin",
-            help="Use a token that you made at the forge, for one agent: it is proven first, and "
-            "later rotated like any other.",
+            help="Use a token that you made at the forge, for one agent: it is tested before "
+            "anything is changed, and later rotated like any other.",
         ),
     ] = False,
     password_from_stdin: Annotated[
@@ -38,6 +38,7 @@ def rotate(
 ) -> None:
     """Replace credentials: a new token is proven and put to work before the old one is revoked."""
     from muster import roster_edit
+    from muster.cli import given_credentials
     from muster.cli.durations import duration
     from muster.cli.session import RosterChange, Session
     from muster.status import recorded
@@ -64,6 +65,8 @@ def rotate(
             session.screen.say("No credentials are that old: nothing to do.")
             session.screen.report({"stack": session.stack, "changes": []})
             return
+        if token_from_stdin:
+            given_credentials.prove_token(session, chosen[0], given)
         edited = session.roster_text()
         numbers = session.next_rotations({each.name: each.rotation for each in chosen})
         for name, number in numbers.items():
@@ -72,12 +75,21 @@ def rotate(
         change = RosterChange(
             edited,
             question=f"Rotate the credentials of {', '.join(each.name for each in chosen)}?",
-            ways="The roster is changed: muster up tries it again.",
+            ways=_ways(chosen[0].name, kind)
+            if by_hand
+            else "The roster is changed: muster up tries it again.",
             secrets={f'given["{chosen[0].name}"].{kind}': given} if by_hand else {},
             forget=[f'given["{each.name}"]' for each in chosen],
             agents=frozenset(numbers),
         )
         session.change_roster(change, yes=yes)
+
+
+def _ways(agent: str, kind: str) -> str:
+    return (
+        f"The roster is changed, and the {kind} is stored in the stack: muster up tries it again; "
+        f"muster rotate {agent} undoes this and makes a new one"
+    )
 
 
 def _issued(hired: dict[str, dict[str, Any]], agent: str) -> datetime:
