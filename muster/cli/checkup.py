@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from muster.cli import recovery
 from muster.cli.changes import Changes
-from muster.cli.engine import EngineError, stacks
+from muster.cli.engine import EngineError, NoStackError, stacks
 from muster.cli.folders import project_folder
 from muster.cli.session import Session
 from muster.doctor import agents, branch, crew, endpoints, engine, forge, leftovers, mends, rosters
@@ -104,7 +104,7 @@ class Checkup:
             self._alone.enter_context(session.alone())
         self._session.put(session)
         trouble = self._read()
-        if trouble is None or not _is_missing(trouble):
+        if trouble is None or not isinstance(trouble, NoStackError):
             self.subject.stack.put(stack)
             self.subject.roster_path.put(path)
         if trouble:
@@ -160,15 +160,10 @@ def _choose_stack() -> str:
     return f"muster doctor --stack {known[0]}" if known else "muster init"
 
 
-def _is_missing(error: EngineError) -> bool:
-    """Tell whether it is the stack that is not there."""
-    return str(error).startswith("there is no stack")
-
-
 def _unreadable(stack: str | None, error: EngineError) -> tuple[str, str]:
     said = str(error)
     if "passphrase" in said:
         return f"the secrets of stack {stack} cannot be read: {said}", mends.ANOTHER_PASSPHRASE
-    if stack and _is_missing(error):
+    if stack and isinstance(error, NoStackError):
         return said, f"muster init {stack}"
     return f"the state cannot be read: {said}", mends.LOOK_AT_STATE

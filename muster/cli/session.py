@@ -15,7 +15,7 @@ from muster import docker, drift, files, preflight, project, roster_edit
 from muster.cli import lock, place, recovery
 from muster.cli.changes import Changes
 from muster.cli.engine import CancelledError, Engine, EngineError, NoStackError, stacks
-from muster.cli.folders import project_folder
+from muster.cli.folders import STACKS, project_folder
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
 from muster.forge import Forge
@@ -433,7 +433,7 @@ def _default_stack(project: Path) -> str:
     if selected or len(found) == 1:
         return (selected or list(found))[0]
     if not found:
-        rosters = sorted((project / place.STACKS).glob("*.toml"))
+        rosters = sorted((project / STACKS).glob("*.toml"))
         if len(rosters) == 1:
             return rosters[0].stem
         name = "NAME" if rosters else "PROJECT --repo OWNER/NAME --forge-url URL"

@@ -109,23 +109,17 @@ def test_logs_are_what_the_runtime_reports(workplace: Workplace) -> None:
     assert workplace.containers() == set()
 
 
-def test_a_project_is_made_and_its_stack_works_with_plain_pulumi(workplace: Workplace) -> None:
+def test_a_project_is_made_taken_up_and_removed_and_its_stack_works_with_plain_pulumi(
+    workplace: Workplace,
+) -> None:
     name, url = f"{workplace.name}b", workplace.server.url
+    make = ("init", name, "--repo", workplace.repo, "--forge-url", url)
+    roster = workplace.folder / "stacks" / f"{name}.toml"
     try:
-        workplace.muster("init", name, "--repo", workplace.repo, "--forge-url", url)
-        roster = workplace.folder / "stacks" / f"{name}.toml"
+        workplace.muster(*make)
         assert f'forge_url = "{url}"' in roster.read_text()
-        assert "exists" in workplace.muster(
-            "init", name, "--repo", workplace.repo, "--forge-url", url, expect=1
-        )
+        assert f"stack {name} exist" in workplace.muster(*make, expect=1)
         assert "--repo" in workplace.muster("init", f"{name}c", expect=2)
-        with workplace.terminal(f"muster init {name}") as child:
-            child.expect(r"Repository \(owner/name\): ")
-            child.sendline(workplace.repo)
-            child.expect(r"Forge \(URL\): ")
-            child.sendline(url)
-            child.expect("exists: edit it")
-            assert ended(child) == 1
         plain = subprocess.run(
             ["bash", "-c", f'eval "$(muster env)" && pulumi preview --stack {name}'],
             cwd=workplace.folder,
@@ -135,9 +129,20 @@ def test_a_project_is_made_and_its_stack_works_with_plain_pulumi(workplace: Work
             check=False,
         )
         assert plain.returncode == 0, plain.stdout + plain.stderr
-        assert "several stacks" not in workplace.muster("preview", "--stack", name)
-    finally:
+        workplace.pulumi("stack", "rm", name, "--yes", "--preserve-config")  # as in a clone
+        refused = workplace.muster("up", "--stack", name, expect=1)
+        assert f"muster init {name} makes it" in refused
+        with workplace.terminal(f"muster up --stack {name}") as child:
+            child.expect(rf"Make stack {name}\? \[y/N\]")
+            child.sendline("n")
+            assert ended(child) == 1
+        assert "its repo is" in workplace.muster("init", name, "--repo", "a/b", expect=1)
+        assert f"Made stack {name}" in workplace.muster("init", name)
+        workplace.muster("init", name, "--remove", "--yes")
+        assert not roster.exists()
+    except BaseException:
         workplace.pulumi("stack", "rm", name, "--yes", "--force")
+        raise
 
 
 def test_completion_knows_the_commands(workplace: Workplace) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.options import examples
+from muster.cli.options import Yes, examples
 
 
 def init(
@@ -18,33 +18,45 @@ def init(
         str | None, typer.Option(metavar="OWNER/NAME", help="Its repository at the forge.")
     ] = None,
     forge_url: Annotated[str | None, typer.Option(metavar="URL", help="The forge.")] = None,
+    *,
+    remove: Annotated[
+        bool,
+        typer.Option(
+            "--remove", help="Remove an empty stack instead, and its roster if it has no agents."
+        ),
+    ] = False,
+    yes: Yes = False,
 ) -> None:
-    """Make a project: a roster without agents, and its stack. Asks for what is missing."""
+    """Make a project: a roster without agents, and its stack. Asks for what is missing.
+
+    If the roster exists, e.g. in a clone, only its stack is made.
+    """
     from muster import rules
     from muster.cli import folders, new_project, place
-    from muster.cli.engine import Engine
     from muster.cli.screen import Screen
 
     screen = Screen()
     name = project or screen.ask("Project", "muster init PROJECT")
-    repository = repo or screen.ask("Repository (owner/name)", "--repo OWNER/NAME")
-    url = forge_url or screen.ask("Forge (URL)", "--forge-url URL")
-    repository = new_project.in_form(rules.repository, repository)
-    url = new_project.in_form(rules.forge_url, url)
+    name = new_project.checked("PROJECT", rules.project, name)
+    if repo is not None:
+        repo = new_project.checked("--repo", rules.repository, repo)
+    if forge_url is not None:
+        forge_url = new_project.checked("--forge-url", rules.forge_url, forge_url)
     folder = folders.project_folder()
     place.activate(os.environ, folder, None)
-    reachable = new_project.forge_answers(url)
-    branch = new_project.default_branch(os.environ, repository, url) if reachable else None
-    path = new_project.write_roster(folder, name, repository, url, branch)
-    try:
-        Engine(folder, name).make_stack(select=True)
-    except BaseException:
-        path.unlink()
-        raise
-    screen.say(f"Made {path.relative_to(folder)} and stack {name}.")
-    if not reachable:
-        screen.say(f"warning: no forge answers at {url}; mend forge_url in {path.name}", "yellow")
-    screen.next(f"muster hire dev-qwen dev --stack {name} --local-model URL --model MODEL")
+    made = new_project.NewProject(folder, name, screen)
+    if remove:
+        made.remove(yes=yes)
+    elif made.path.exists():
+        made.take_up(repo, forge_url)
+    else:
+        if repo is None:
+            asked = screen.ask("Repository (owner/name)", "--repo OWNER/NAME")
+            repo = new_project.checked("--repo", rules.repository, asked)
+        if forge_url is None:
+            asked = screen.ask("Forge (URL)", "--forge-url URL")
+            forge_url = new_project.checked("--forge-url", rules.forge_url, asked)
+        made.make(repo, forge_url)
 
 
 def env() -> None:
@@ -105,6 +117,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "muster init acme --repo acme/site --forge-url https://forge.example.org",
+            "muster init acme   # stacks/acme.toml exists, its stack does not",
+            "muster init acme --remove",
         )
     )(init)
     app.command(epilog=examples('eval "$(muster env)"'))(env)

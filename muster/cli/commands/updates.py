@@ -50,6 +50,7 @@ def up(
     session = Session(stack, as_json=as_json, admin_token=admin_token)
     session.screen.brief = summary
     with session.alone():
+        session.make_missing_stack(yes=yes)
         session.review(yes=yes, refresh=not no_refresh, question="Apply these changes?")
         session.done(session.up(refresh=not no_refresh))
     session.screen.next(f"muster status{on(stack)}")
