@@ -29,9 +29,9 @@ KINDS = {
     "forgejo:BotPassword": "password",
     "forgejo:BotUser": "bot user",
     "forgejo:RepositoryAccess": "access to the repository",
-    "forgejo:TokenSweep": "end of old tokens",
+    "forgejo:TokenSweep": "old-token revocation",
     "muster:ComposeFile": "compose file",
-    "muster:ContainerClaim": "claim on its names in Docker",
+    "muster:ContainerClaim": "leftover cleanup",
     "muster:CredentialFiles": "credentials",
 }
 

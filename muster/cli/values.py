@@ -11,6 +11,9 @@ _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What the engine (Pulumi 3.256) writes for a value that only the update will know."""
 
 _SECRET = "[secret]"  # noqa: S105 - as the engine writes it
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""The key by which the engine marks a secret that it does not write as `[secret]`."""
+
 _NONE = "none"
 
 
@@ -24,7 +27,7 @@ def changed(
     """
     found = {}
     for field in fields:
-        before, after = old.get(field), new.get(field)
+        before, after = _plain(old.get(field)), _plain(new.get(field))
         if isinstance(before, list) and isinstance(after, list):
             before, after = (
                 [each for each in before if each not in after],
@@ -33,6 +36,18 @@ def changed(
         if before != after or before == _SECRET:
             found[field] = (_shown(before), _shown(after))
     return found
+
+
+def _plain(value: object) -> object:
+    """Return a value without secrets and without what providers add; labels as `name=value`."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if _SIGNATURE in value:
+        return _SECRET
+    found = {key: _plain(each) for key, each in value.items() if key != "__defaults"}
+    return f"{found['label']}={found['value']}" if found.keys() == {"label", "value"} else found
 
 
 def _shown(value: object) -> str:

@@ -44,7 +44,7 @@ def seen(*events: dict[str, Any]) -> Changes:
         ("pulumi-python:dynamic/forgejo:BotUser", "dev-qwen", "bot user"),
         ("docker:index/container:Container", "dev-qwen", "container"),
         ("docker:index/volume:Volume", "dev-qwen-repos", "repos volume"),
-        ("pulumi-python:dynamic/forgejo:TokenSweep", "dev-qwen", "end of old tokens"),
+        ("pulumi-python:dynamic/forgejo:TokenSweep", "dev-qwen", "old-token revocation"),
     ],
 )
 def test_a_resource_is_told_in_words_with_its_agent(kind: str, name: str, words: str) -> None:

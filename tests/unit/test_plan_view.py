@@ -11,6 +11,7 @@ from muster.cli.plan_view import lines
 from muster.cli.screen import Screen
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
+SECRET = "4dabf18193072939515e22adb298388d"
 INSIDE = "urn:pulumi:acme::muster::muster:index:Crew$muster:index:Agent$"
 CONTAINER = "docker:index/container:Container"
 USER = "pulumi-python:dynamic/forgejo:BotUser"
@@ -88,6 +89,12 @@ def test_without_changes_there_is_nothing_to_do() -> None:
         (["A=1", "B=2"], ["A=1", "B=3", "C=4"], "B=2 → B=3, C=4"),
         ([], ["dev"], "none → dev"),
         ("[secret]", "[secret]", "(secret) → (secret)"),
+        ({SECRET: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:a"}, "x", "(secret) → x"),
+        (
+            [{"__defaults": [], "label": "hash", "value": "1"}],
+            [{"__defaults": [], "label": "hash", "value": "2"}],
+            "hash=1 → hash=2",
+        ),
         ("x", "04da6b54-80e4-46f7-96ec-b56ff0331ba9", "x → (known after the update)"),
         (f"k={TOKEN}", "sk-ant-api03-abcdef", "k=… → …"),
         ("a" * 70, "b\x1b[2J", f"{'a' * 59}… → b"),
