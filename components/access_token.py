@@ -180,7 +180,7 @@ def _trigger(
 
 
 def _unusable(error: ForgeError, message: str) -> ForgeError:
-    return ForgeError(error.method, error.path, error.status, message)
+    return ForgeError(message, call=error.call, status=error.status)
 
 
 class AccessToken(Resource, module="forgejo", name="AccessToken"):

@@ -40,9 +40,6 @@ class BotUserProvider(ForgeProvider):
         user = self.forge(news).user(olds["user"])
         if user is None or (user.id, user.created_at) != (olds["user_id"], olds["created_at"]):
             raise ForgeError(
-                "",
-                "",
-                None,
                 f"bot user {olds['user']} of {olds['forge']} is not at {url}, so that is another "
                 "forge, and a crew does not move between forges: fire it at the old one, by pulumi "
                 "destroy with that forge's administrator, then pulumi up hires it at the new one. "
@@ -74,7 +71,7 @@ class BotUserProvider(ForgeProvider):
             if existing is None:
                 raise _advised(error) from None
             if reason := refusal(existing, mark=props["mark"], adopt=props["adopt"]):
-                raise ForgeError(error.method, error.path, error.status, reason) from None
+                raise ForgeError(reason, call=error.call, status=error.status) from None
             user = existing
             self._mend(user, props)
         return CreateResult(user.login, _outputs(user, props, STANDING))
@@ -84,7 +81,7 @@ class BotUserProvider(ForgeProvider):
         user = self.forge(news).user(id_)
         if user is None:
             raise ForgeError(
-                "GET", f"/users/{id_}", 404, "the bot user is gone: pulumi up --refresh"
+                "the bot user is gone: pulumi up --refresh", call=f"GET /users/{id_}", status=404
             )
         self._mend(user, news)
         return UpdateResult({**olds, **_outputs(user, news, STANDING)})
@@ -146,7 +143,7 @@ def _advised(error: ForgeError) -> ForgeError:
         advice = "set email_domain under [muster] to a domain that this forge accepts"
     else:
         return error
-    return ForgeError(error.method, error.path, error.status, error.message, advice=advice)
+    return ForgeError(error.message, call=error.call, status=error.status, advice=advice)
 
 
 def _outputs(user: User, inputs: Props, standing: Mapping[str, bool]) -> Props:

@@ -51,4 +51,4 @@ def _configured(configuration: Callable[[str], str | None]) -> Administrator | N
         message = error.message
         for variable, key in CONFIGURATION.items():
             message = message.replace(variable, key)
-        raise ForgeError("", "", None, f"in the stack's configuration {message}") from None
+        raise ForgeError(f"in the stack's configuration {message}") from None

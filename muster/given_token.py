@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from muster.credentials import TOKEN_SCOPES, limited_scopes, same_scopes
@@ -53,14 +54,15 @@ class GivenToken:
             found = self._found()
             show(self.url, found, self.repositories)
         except ForgeError as error:
-            raise self._refused(error, f"does not work: {error.message}") from None
+            message = f"{self._token} does not work: {error.message}"
+            raise ForgeError(message, call=error.call, status=error.status) from None
         if wrong := self._wrong(found):
-            raise self._refused(ForgeError("GET", f"/users/{self.user}/tokens", 200, ""), wrong)
+            raise ForgeError(f"{self._token} {wrong}")
         return found
 
-    def _refused(self, error: ForgeError, why: str) -> ForgeError:
-        message = f"the token that was given for {self.user} {why}"
-        return ForgeError(error.method, error.path, error.status, message)
+    @property
+    def _token(self) -> str:
+        return f"the token that was given for {self.user}"
 
     def _found(self) -> AccessToken:
         """Find the token in the bot user's list.
@@ -75,7 +77,7 @@ class GivenToken:
         bot = Forge(self.url, Token(self.secret))
         owner = bot.whoami_if_shown()
         if owner is not None and owner.login.lower() != self.user.lower():
-            raise ForgeError("GET", "/user", 200, f"it is {owner.login}'s")
+            raise ForgeError(f"it is {owner.login}'s")
         listed: list[AccessToken] | None
         try:
             listed = self.minting().tokens(self.user)
@@ -85,8 +87,7 @@ class GivenToken:
             return AccessToken(UNKNOWN_ID, "", None, self.secret[-8:], self.secret)
         found = next((each for each in listed or () if each.last_eight == self.secret[-8:]), None)
         if found is None:
-            path = f"/users/{self.user}/tokens"
-            raise ForgeError("GET", path, 200, f"it is not listed as {self.user}'s")
+            raise ForgeError(f"it is not listed as {self.user}'s")
         return replace(found, secret=self.secret)
 
     def _wrong(self, token: AccessToken) -> str | None:
@@ -124,15 +125,13 @@ def show(url: str, token: AccessToken, repositories: Iterable[str]) -> None:
         unseen = [each for each in repositories if bot.repository(each) is None]
     except ForbiddenError as error:
         if error.requires_second_factor:
-            raise ForgeError(
-                error.method, error.path, error.status, REQUIRED_SECOND_FACTOR
-            ) from None
+            raise ForgeError(REQUIRED_SECOND_FACTOR, call=error.call, status=error.status) from None
         raise
     if unseen:
         message = f"it does not see {unseen[0]}"
         if token.repositories is None:
             message += f". Perhaps {REQUIRED_SECOND_FACTOR}"
-        raise ForgeError("GET", f"/repos/{unseen[0]}", 404, message)
+        raise ForgeError(message, call=f"GET /repos/{unseen[0]}", status=HTTPStatus.NOT_FOUND)
 
 
 def granted_scopes(token: AccessToken, otherwise: Iterable[str]) -> list[str]:

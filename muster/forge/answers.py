@@ -65,10 +65,8 @@ def unreachable(method: str, path: str, url: str, error: OSError) -> ForgeUnreac
     tls = isinstance(error, requests.exceptions.SSLError)
     untrusted = tls and "certificate" in reason
     return ForgeUnreachableError(
-        method,
-        path,
-        None,
         f"{url} cannot be reached: {reason}",
+        call=f"{method} {path}",
         advice=_PRIVATE_CA if untrusted else "",
         transient=isinstance(error, _PASSING) and not tls,
     )
@@ -79,10 +77,9 @@ def redirected(method: str, path: str, url: str, error: RedirectedError) -> Forg
     moved = urlsplit(error.target).path.endswith(f"/api/v1{path}")
     advice = "use that address: credentials follow no redirect to another host"
     return ForgeError(
-        method,
-        path,
-        error.status,
         f"{url} redirects to {error.target}",
+        call=f"{method} {path}",
+        status=error.status,
         advice=advice if moved else ACCESS_PROXY,
     )
 
@@ -104,10 +101,9 @@ def refused(
     if kind is UnauthorizedError and said and _SECOND_FACTOR.search(said):
         kind = SecondFactorError
     return kind(
-        method,
-        path,
-        status,
         _without(secrets, said or f"{answer.reason}, in {_kind(answer)}"),
+        call=f"{method} {path}",
+        status=status,
         advice=f"it asks for a pause of {pause:.0f} s" if pause else "",
         transient=status in _BUSY or _is_busy(status, answer),
         retry_after=pause,
@@ -133,10 +129,9 @@ def unreadable(method: str, path: str, answer: requests.Response) -> ForgeError:
     """Return the error for an answer that no forge gives."""
     shut = answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     return ForgeError(
-        method,
-        path,
-        answer.status_code,
         f"not a forge's answer, but {_kind(answer)}",
+        call=f"{method} {path}",
+        status=answer.status_code,
         advice=ACCESS_PROXY if shut else "is the address that of a forge?",
     )
 

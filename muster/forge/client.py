@@ -96,7 +96,7 @@ class Forge:
         try:
             return parsedate_to_datetime(told)
         except ValueError:
-            raise ForgeError("GET", "/version", None, "the answer has no date") from None
+            raise ForgeError("the answer has no date", call="GET /version") from None
 
     def wait_until_ready(self, seconds: float) -> None:
         """Wait until the forge answers; whether it takes our credentials is another question.
@@ -113,7 +113,7 @@ class Forge:
             waiting(self.answers)
         except tenacity.RetryError:
             raise ForgeUnreachableError(
-                "GET", "/version", None, f"{self.url} did not answer within {seconds:.0f} s"
+                f"{self.url} did not answer within {seconds:.0f} s", call="GET /version"
             ) from None
 
     # Users
@@ -387,7 +387,9 @@ class Forge:
         """
         who = self.whoami()
         if not who.is_admin:
-            raise ForbiddenError("GET", "/user", 403, f"{who.login} is no administrator")
+            raise ForbiddenError(
+                f"{who.login} is not an administrator", call="GET /user", status=403
+            )
         unless_missing(lambda: self._http.change("PATCH", _admin_user(_NO_USER), json={}))
         if repo is not None:
             self.may_share(repo)
@@ -463,4 +465,4 @@ def _unknown_user_is_not_found() -> Iterator[None]:
     except ForgeError as error:
         if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
             raise
-        raise NotFoundError(error.method, error.path, error.status, error.message) from None
+        raise NotFoundError(error.message, call=error.call, status=error.status) from None

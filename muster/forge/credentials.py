@@ -48,7 +48,7 @@ class Token:
     def __post_init__(self) -> None:
         """Refuse what no header can hold: HTTP libraries quote it in their errors."""
         if not re.fullmatch(r"[!-~]+", self.token):
-            raise ForgeError("", "", None, "an access token is one word of printable characters")
+            raise ForgeError("an access token is one word of printable characters")
 
     @property
     def header(self) -> str:
@@ -87,7 +87,7 @@ class Administrator:
         """What ordinary calls use: the PAT where there is one, for it costs the forge no hash."""
         auth = Token(self.pat) if self.pat else self.basic
         if auth is None:
-            raise ForgeError("", "", None, "an administrator needs name and password, or a PAT")
+            raise ForgeError("an administrator needs name and password, or a PAT")
         return auth
 
     @classmethod
@@ -104,7 +104,7 @@ class Administrator:
         password = environ.get("FORGE_ADMIN_PASS") or None
         pat = environ.get("FORGE_ADMIN_PAT", "").strip() or None
         if user and not password:
-            raise ForgeError("", "", None, "FORGE_ADMIN_USER is set, FORGE_ADMIN_PASS is not")
+            raise ForgeError("FORGE_ADMIN_USER is set, FORGE_ADMIN_PASS is not")
         if password and not user:
-            raise ForgeError("", "", None, "FORGE_ADMIN_PASS is set, FORGE_ADMIN_USER is not")
+            raise ForgeError("FORGE_ADMIN_PASS is set, FORGE_ADMIN_USER is not")
         return cls(user, password, pat) if user or pat else None

@@ -9,33 +9,31 @@ class ForgeError(MusterError):
     Its text is for the person at the keyboard and holds no secret.
 
     Attributes:
-        method: HTTP method of the failed call; empty where no call was made.
-        path: The call's path below ``/api/v1``, without its query.
-        status: HTTP status of the answer; None where there was none.
         message: The forge's own words, or what kept it from answering.
+        call: The failed call, as ``GET /user``, below ``/api/v1`` and without its query; None if
+            no call was made.
+        status: HTTP status of the answer; None if there was none.
         transient: Whether the same call may succeed a little later.
         retry_after: Seconds that the forge asks to wait before a repetition.
     """
 
     def __init__(  # noqa: PLR0913 - one argument a fact
         self,
-        method: str,
-        path: str,
-        status: int | None,
         message: str,
         *,
+        call: str | None = None,
+        status: int | None = None,
         advice: str = "",
         transient: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        self.method = method
-        self.path = path
-        self.status = status
         self.message = message
+        self.call = call
+        self.status = status
         self.transient = transient
         self.retry_after = retry_after
         said = message if status is None else f"{status} {message}"
-        text = f"{method} {path}: {said}" if method else said
+        text = f"{call}: {said}" if call else said
         super().__init__(f"{text} ({advice})" if advice else text)
 
 

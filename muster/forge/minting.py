@@ -49,9 +49,6 @@ class CannotMintError(UnauthorizedError):
 
     def __init__(self, url: str) -> None:
         super().__init__(
-            "",
-            "",
-            None,
             f"forge {url} mints no tokens for bot users: it takes no passwords at its API "
             "(ENABLE_BASIC_AUTHENTICATION = false), and FORGE_ADMIN_PAT is not set, or not enough "
             "there. Gitea and Forgejo mint by an administrator's PAT, except Forgejo 11.0.4 to 15",

@@ -18,5 +18,5 @@ def segment(name: str) -> str:
         ForgeError: The name is empty, or consists of dots only.
     """
     if name.strip(".") == "":
-        raise ForgeError("", "", None, f"{name!r} is no name that a forge knows")
+        raise ForgeError(f"{name!r} is not a valid name at a forge")
     return quote(name, safe="")

@@ -212,9 +212,7 @@ def _checked(url: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise ForgeError("", "", None, "the forge's address must look like https://forge.example")
+        raise ForgeError("the forge's address must look like https://forge.example")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ForgeError(
-            "", "", None, "the forge's address must hold no credentials, no query and no fragment"
-        )
+        raise ForgeError("the forge's address must hold no credentials, no query and no fragment")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")

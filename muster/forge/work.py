@@ -490,7 +490,7 @@ class WorkForge:
         for name, label_id in ids.items():
             if label_id is None:
                 path = f"{self._repo}/labels"
-                raise NotFoundError("GET", path, None, f"{self._full_name} has no label {name!r}")
+                raise NotFoundError(f"{self._full_name} has no label {name!r}", call=f"GET {path}")
         return [label_id for label_id in ids.values() if label_id is not None]
 
     def _oldest_labels(self) -> dict[str, int]:

@@ -161,7 +161,7 @@ def test_an_administrator_who_is_none_is_told_so(workplace: Workplace, who: str)
         credentials, right = {
             "nobody": ({}, "no credentials of the forge's administrator: set FORGE_ADMIN_USER"),
             "wrong password": ({"USER": "keeper", "PASS": password}, "Check FORGE_ADMIN_USER and"),
-            "ordinary user": ({"USER": name, "PASS": password}, f"{name} is no administrator"),
+            "ordinary user": ({"USER": name, "PASS": password}, f"{name} is not an administrator"),
             "weak PAT": ({"PAT": str(weak.secret)}, "required=[write:admin]"),
         }[who]
         given = {f"FORGE_ADMIN_{key}": value for key, value in credentials.items()}

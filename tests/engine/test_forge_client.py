@@ -367,7 +367,7 @@ def test_an_administrators_pat_with_what_muster_needs_is_enough(
 
 
 def test_who_is_no_administrator_is_told_so(forge_url: str, bot: User) -> None:
-    with pytest.raises(ForbiddenError, match="is no administrator"):
+    with pytest.raises(ForbiddenError, match="is not an administrator"):
         Forge(forge_url, Basic(bot.login, PASSWORD)).may_administer()
 
 

@@ -251,7 +251,7 @@ def test_a_file_that_is_too_large_for_the_forge_is_an_error(left_out: str | None
 @pytest.mark.parametrize("path", ["../../other/repo", "a/../b", "/etc/passwd", ""])
 def test_a_path_that_would_lead_elsewhere_is_refused_before_any_call(path: str) -> None:
     with working(always(json={})) as (server, work):
-        with pytest.raises(ForgeError, match="no name"):
+        with pytest.raises(ForgeError, match="not a valid name"):
             work.file(path, "main")
         assert server.requests == []
 

@@ -130,7 +130,7 @@ class IssueTracker(WorkForge):
     def _answers(self, call: str) -> None:
         self.asked.append(call)
         if self.is_down:
-            raise ForgeUnreachableError("GET", "/", None, "connection refused")
+            raise ForgeUnreachableError("connection refused", call="GET /")
 
     def writers(self) -> set[str]:
         self._answers("writers")
@@ -151,7 +151,7 @@ class IssueTracker(WorkForge):
     def issue(self, number: int) -> Issue:
         self._answers(f"issue {number}")
         if number not in self.issues:
-            raise NotFoundError("GET", f"/issues/{number}", 404, "not found")
+            raise NotFoundError("not found", call=f"GET /issues/{number}", status=404)
         return self.issues[number]
 
     def blockers(self, number: int) -> list[Issue]:

@@ -38,7 +38,7 @@ class Forge(IssueTracker):
     ) -> None:
         self._answers(f"merge {number} {method}")
         if method not in self.methods:
-            raise ForgeError("POST", "/merge", self.refusal, "refused")
+            raise ForgeError("refused", call="POST /merge", status=self.refusal)
         self.merged.append((number, method, head_sha))
 
 
