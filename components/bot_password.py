@@ -6,8 +6,9 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource
 
 from components.provider import ForgeProvider, Props
-from muster.accounts import RESTRICTIONS
+from muster.accounts import RESTRICTIONS, is_mark
 from muster.credentials import is_older_than, new_password, timestamp
+from muster.forge import Basic, takes_password
 
 
 class BotPasswordProvider(ForgeProvider):
@@ -34,14 +35,24 @@ class BotPasswordProvider(ForgeProvider):
         return CreateResult(f"{props['user']}-{secrets.token_hex(4)}", outs)
 
     def outdated(self, olds: Props, news: Props) -> list[str]:
-        """Name the age limit where the password has passed it."""
-        return expired(olds, news)
+        """Name the age limit if the password has passed it, and a password that does not work."""
+        return expired(olds, news) + ([] if olds.get("works", True) else ["password"])
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Report what is recorded, for a forge tells nobody a password; gone with its account."""
-        if self.account(props) is None:
+        """Report what is recorded, and whether the forge takes it; gone with its account.
+
+        A forge tells nobody a password, so it is asked with this one: somebody may have set
+        another by hand, which works until the next one.
+        """
+        user = self.forge(props).user(props["user"])
+        if user is None or (is_mark(user.login_name) and user.login_name != props["mark"]):
             return ReadResult(None, {})
-        return ReadResult(id_, props)
+        if user.prohibit_login or not user.active:  # no password works until `BotUser` is updated
+            return ReadResult(id_, props)
+        kept = {key: value for key, value in props.items() if key != "works"}
+        bot = Basic(props["user"], props["password"])
+        works = takes_password(self.address(props), bot) is not False
+        return ReadResult(id_, kept if works else {**kept, "works": False})
 
 
 def expired(olds: Props, news: Props) -> list[str]:

@@ -7,7 +7,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from components.provider import ForgeProvider, Props, differs
-from muster.accounts import RESTRICTIONS, STANDING, refusal, standing_of, to_purge
+from muster.accounts import RESTRICTIONS, STANDING, is_mark, refusal, standing_of, to_purge
 from muster.credentials import new_password
 from muster.forge import Forge, ForgeError, User
 
@@ -104,7 +104,7 @@ class BotUserProvider(ForgeProvider):
             "forge": props["forge"],
             "forge_ca": props.get("forge_ca"),
             "user": props["user"],
-            "mark": props["mark"],
+            "mark": user.login_name if is_mark(user.login_name) else None,  # None: set it again
             "full_name": user.full_name,
             "adopt": props["adopt"],
             "email": props.get("email"),

@@ -17,6 +17,7 @@ from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider, Updat
 from pulumi.runtime import rpc
 
 from muster import administrator, private_ca
+from muster.accounts import is_mark
 from muster.forge import Administrator, Basic, Forge, User, minting_auth
 
 Props = dict[str, Any]
@@ -108,10 +109,14 @@ class ForgeProvider(Provider):
     def account(self, props: Props) -> User | None:
         """Return the bot user's account; None where it is gone, or by now somebody else's.
 
-        The name may have been given away after a purge by hand: the mark tells.
+        The name may have been given away after a purge by hand: the mark tells. Scripts overwrite
+        marks: then id and birth tell, where they are recorded.
         """
         user = self.forge(props).user(props["user"])
-        return user if user is not None and user.login_name == props["mark"] else None
+        if user is None or user.login_name == props["mark"]:
+            return user
+        born = (props.get("user_id"), props.get("created_at"))
+        return user if born == (user.id, user.created_at) and not is_mark(user.login_name) else None
 
 
 def _trust(url: str, props: Props) -> None:

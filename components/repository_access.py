@@ -36,9 +36,13 @@ class RepositoryAccessProvider(ForgeProvider):
 
     def delete(self, _id: str, props: Props) -> None:
         """Remove the collaborator; the forge clears what was assigned to it."""
-        if self.account(props) is not None:
+        if self.account(props) is None:
+            return
+        # From the old name of a repository a forge redirects (301), which a DELETE must not follow.
+        found = self.forge(props).repository(props["repository"])
+        if found is not None:
             with suppress(NotFoundError):
-                self.forge(props).remove_collaborator(props["repository"], props["user"])
+                self.forge(props).remove_collaborator(found.full_name, props["user"])
 
 
 class RepositoryAccess(Resource, module="forgejo", name="RepositoryAccess"):

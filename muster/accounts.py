@@ -46,6 +46,19 @@ def mark_of(stack: str, project: str, agent: str) -> str:
     return f"{_MARK}{stack}/{project}/{agent}"
 
 
+def is_mark(login_name: str) -> bool:
+    """Tell whether an account's `login_name` is a mark, of whichever agent."""
+    return login_name.startswith(_MARK)
+
+
+def project_of(login_name: str, stack: str, agent: str) -> str | None:
+    """Return the project of a mark of this stack's and agent's; None for any other."""
+    start, end = f"{_MARK}{stack}/", f"/{agent}"
+    if login_name.startswith(start) and login_name.endswith(end):
+        return login_name[len(start) : -len(end)]
+    return None
+
+
 def agent_of(mark: str) -> str:
     """Return the agent that a mark names."""
     return mark.rsplit("/", 1)[-1]
@@ -94,7 +107,7 @@ def refusal(user: User, *, mark: str, adopt: bool) -> str | None:
     name = user.login
     if user.login_name == mark:
         return None
-    if user.login_name.startswith(_MARK):
+    if is_mark(user.login_name):
         other = user.login_name.removeprefix(_MARK)
         return (
             f"bot user {name} belongs to another agent ({other}), and no account is handed on: "

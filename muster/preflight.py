@@ -15,7 +15,14 @@ from urllib.parse import urlsplit
 import docker
 
 from muster import local_forge, private_ca, rules
-from muster.accounts import accounts, mark_of, refusal
+from muster.accounts import (
+    accounts,
+    full_name_of,
+    is_mark,
+    mark_of,
+    project_of,
+    refusal,
+)
 from muster.docker import (
     DockerError,
     engine,
@@ -395,26 +402,32 @@ def _repositories(forge: Forge, roster: Roster, url: str) -> Iterator[Problem]:
             ("repo",),
             f"the forge at {url} has no repository {roster.repo}: create it, or correct repo",
         )
-    asked: dict[str, bool] = {}
+    asked: dict[str, Repository | None] = {}
     for agent in roster.agents.values():
         for repository in roster.repositories_of(agent)[1:]:
             if repository not in asked:
-                asked[repository] = forge.repository(repository) is not None
-                if asked[repository]:
+                asked[repository] = forge.repository(repository)
+                if asked[repository] is not None:
                     forge.may_share(repository)
-            if not asked[repository]:
+            other = asked[repository]
+            place = ("agents", agent.name, "repositories")
+            if other is None:
                 yield problem(
                     roster,
-                    ("agents", agent.name, "repositories"),
+                    place,
                     f"the forge at {url} has no repository {repository}: create it, or remove it "
                     "from the list",
                 )
+            elif other.full_name.lower() != repository.lower():
+                yield problem(roster, place, _renamed(repository, other))
 
 
 def unusable(forge: Forge, roster: Roster, found: Repository) -> Iterator[Problem]:
     """Tell of what keeps agents from delivering work to the repository."""
     branch = roster.primary_branch
-    if found.archived:
+    if found.full_name.lower() != roster.repo.lower():
+        yield problem(roster, ("repo",), _renamed(roster.repo, found))
+    elif found.archived:
         yield problem(
             roster,
             ("repo",),
@@ -461,6 +474,14 @@ def unknown_roles(forge: Forge, roster: Roster, found: Repository) -> Iterator[P
                 )
 
 
+def _renamed(repository: str, found: Repository) -> str:
+    """Say that a repository, or its owner, has another name: the forge redirects from the old."""
+    return (
+        f"{repository} was renamed to {found.full_name} at the forge: write {found.full_name}, or "
+        "take the old name back there"
+    )
+
+
 def refused_accounts(
     forge: Forge, roster: Roster, stack: str, existing: Mapping[str, User], *, by_name: bool
 ) -> Iterator[Problem]:
@@ -474,10 +495,31 @@ def refused_accounts(
         by_name: Whether organizations are among them.
     """
     organizations: set[str] | None = None
+    other_project: str | None = None
     for agent in roster.agents.values():
         user = existing.get(agent.forge_user.lower())
         mark = mark_of(stack, roster.name, agent.name)
-        if user and user.login_name == mark:
+        place: Place = ("agents", agent.name, "forge_user")
+        if user and (user.login_name == mark or _lost_its_mark(user, roster, agent)):
+            continue
+        if user is None and (name := _new_name(forge, agent, mark, existing)):
+            yield problem(
+                roster,
+                place,
+                f"bot user {agent.forge_user} was renamed to {name} at the forge: write "
+                f'forge_user = "{name}", or take the old name back there',
+            )
+            continue
+        if user and (project := project_of(user.login_name, stack, agent.name)):
+            if other_project is None:
+                other_project = project
+                yield problem(
+                    roster,
+                    ("name",),
+                    f'the crew was hired with name = "{project}", which its accounts, containers '
+                    f'and volumes carry: write name = "{project}" again; or to give it another '
+                    "name, fire it first (muster down) with the old one",
+                )
             continue
         # A forge lists organizations apart from users, and a hired crew needs none of it.
         if organizations is None and (user or not by_name):
@@ -489,6 +531,27 @@ def refused_accounts(
             )
         if reason:
             yield problem(roster, ("agents", agent.name, "forge_user"), reason)
+
+
+def _lost_its_mark(user: User, roster: Roster, agent: Agent) -> bool:
+    """Tell whether an account may be the agent's, with its mark overwritten, e.g. by a script.
+
+    Its full name says so, and anybody can write that. So `BotUser` decides: it knows the account
+    of an agent that is hired by id and birth, and refuses any other.
+    """
+    ours = full_name_of(roster.name, agent.name)
+    return not is_mark(user.login_name) and not user.is_admin and user.full_name == ours
+
+
+def _new_name(forge: Forge, agent: Agent, mark: str, existing: Mapping[str, User]) -> str | None:
+    """Return the name that an agent's account was renamed to: the forge redirects from the old one.
+
+    An account that has the mark and no redirect is that of an earlier `forge_user`.
+    """
+    if not any(user.login_name == mark for user in existing.values()):
+        return None
+    found = forge.user(agent.forge_user)
+    return found.login if found is not None and found.login_name == mark else None
 
 
 def reserved_names(forge: Forge, agents: Iterable[Agent], roster: Roster) -> Iterator[Problem]:

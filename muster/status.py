@@ -11,7 +11,7 @@ from typing import Any
 from docker.models.containers import Container
 
 from muster import agent_container, agent_log, docker, private_ca
-from muster.accounts import accounts, mark_of
+from muster.accounts import accounts, is_mark, mark_of
 from muster.container import WORK_VARIABLE
 from muster.forge import Administrator, Forge, ForgeError, User
 from muster.names import container_name
@@ -326,9 +326,20 @@ def _forge_drift(agent: Agent | None, mark: str, seen: Seen) -> Iterator[str]:
     if seen.users is None or agent is None or agent.name not in seen.recorded:
         return
     user = seen.users.get(agent.forge_user.lower())
-    if user is None or user.login_name != mark:
-        yield f"account {agent.forge_user} is gone, or not ours any more: muster up"
+    said = seen.recorded[agent.name]
+    if user is None and str(said["forgejo:BotUser:id"]).lower() == agent.forge_user.lower():
+        for other in seen.users.values():
+            if other.login_name == mark:
+                yield f"account {agent.forge_user} was renamed to {other.login}: muster preview"
+                return
+    if user is None:
+        yield f"account {agent.forge_user} is gone: muster up"
         return
+    if is_mark(user.login_name) and user.login_name != mark:
+        yield f"account {user.login} is another agent's, or name was changed: muster preview"
+        return
+    if user.login_name != mark:
+        yield f"account {user.login} has lost its mark (login_name): muster up sets it again"
     if user.prohibit_login:
         yield f"account {user.login} is barred: muster up"
     if seen.collaborators is not None and user.login.lower() not in seen.collaborators:

@@ -12,7 +12,7 @@ from muster.doctor import mends
 from muster.doctor.findings import CALLS_AT_ONCE, Finding, NotAskedError, not_asked, well, wrong
 from muster.doctor.hired import Hired
 from muster.doctor.subject import Subject
-from muster.forge import ForbiddenError, Forge, Token, UnauthorizedError
+from muster.forge import Basic, ForbiddenError, Forge, Token, UnauthorizedError, takes_password
 from muster.names import container_name
 from muster.roster import Agent, Roster, problem
 
@@ -67,6 +67,13 @@ def _obstacles(forge: Forge, roster: Roster, agent: Agent, hired: Hired) -> list
         found.append("the forge does not take its token: it was revoked there")
     except ForbiddenError as error:
         found.append(f"bot user {hired.user} may not log in: {error.message}")
+    if hired.password is not None and not found:
+        bot = Basic(hired.user, hired.password)
+        if takes_password(forge.url, bot) is False:
+            found.append(
+                f"the forge does not take the password that Muster set for bot user {hired.user}: "
+                "somebody changed it, and the other one works until the next update"
+            )
     for repo in roster.repositories_of(agent):
         if forge.collaborator_permission(repo, hired.user) not in _ALLOWS[agent.permission]:
             verb = "write to" if agent.permission == "write" else "read"

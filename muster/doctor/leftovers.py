@@ -98,10 +98,9 @@ def _judged(
 ) -> Iterator[Finding]:
     """Tell which tokens of a bot user are not in service."""
     if listed is None:
-        yield wrong(
-            f'agent "{agent}": the forge does not take the password of bot user {hired.user}, so '
-            "its tokens cannot be listed: it was changed by hand, or the login is barred",
-            subject.muster("rotate", agent),
+        # The check of access reports why: a password set by hand, or a barred login.
+        yield not_asked(
+            f'the tokens of agent "{agent}": the forge does not take the password of {hired.user}'
         )
     for token in listed or ():
         what = f'agent "{agent}": token {token.name} (…{token.last_eight}) of {hired.user}'

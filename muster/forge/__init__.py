@@ -21,6 +21,7 @@ from muster.forge.minting import (
     may_require_second_factor,
     minting_auth,
     minting_way,
+    takes_password,
 )
 from muster.forge.records import AccessToken, Repository, User, normalise_scopes
 from muster.forge.session import trust
@@ -67,5 +68,6 @@ __all__ = [
     "minting_way",
     "normalise_scopes",
     "reserves_more_names",
+    "takes_password",
     "trust",
 ]

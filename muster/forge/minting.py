@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from muster.forge import versions
 from muster.forge.client import Forge
 from muster.forge.credentials import Administrator, Basic, Token
-from muster.forge.errors import ForbiddenError, UnauthorizedError
+from muster.forge.errors import ForbiddenError, SecondFactorError, UnauthorizedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +100,23 @@ def may_require_second_factor(url: str, administrator: Administrator, repo: str)
         return Forge(url, administrator.basic).repository(repo) is None
     except (UnauthorizedError, ForbiddenError):
         return True
+
+
+def takes_password(url: str, bot: Basic) -> bool | None:
+    """Tell whether an account that may log in has this password; None if the forge does not tell.
+
+    Raises:
+        ForgeError: The forge does not answer.
+    """
+    try:
+        Forge(url, bot).whoami()
+    except SecondFactorError:
+        return None
+    except UnauthorizedError:
+        return False if Forge(url, None).takes_passwords() else None
+    except ForbiddenError:  # it took the password, and wants more, e.g. a second factor
+        return True
+    return True
 
 
 def limits_tokens(url: str, administrator: Administrator) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from scripted_server import Answer, Request, Server, serving
 
 from muster import preflight
-from muster.accounts import mark_of
+from muster.accounts import full_name_of, mark_of
 from muster.forge import REQUIRED_SECOND_FACTOR, SECOND_FACTOR, Administrator, Basic
 from muster.keys import Keys
 from muster.preflight import PreflightError
@@ -31,6 +31,8 @@ class World:
         files: the files of its default branch.
         version: the forge's.
         takes_passwords: whether it takes names and passwords at its API.
+        renamed: the new names of users by their old ones, from which it redirects.
+        full_name: that of each account.
         shows: whether it shows the repository that its search finds.
     """
 
@@ -42,6 +44,8 @@ class World:
         self.files: set[str] = set()
         self.version = "15.0.3+gitea-1.22.0"
         self.takes_passwords = True
+        self.renamed: dict[str, str] = {}
+        self.full_name = ""
         self.shows = True
 
     def __call__(self, request: Request) -> Answer:
@@ -51,12 +55,17 @@ class World:
             return Answer(401, {"message": refusal})
         answers: dict[str, Callable[[], Answer]] = {
             "/user": lambda: Answer(json=_told("root", "", is_admin=True)),
-            "/admin/users": lambda: _page(request, [_told(*one) for one in self.users.items()]),
+            "/admin/users": lambda: _page(
+                request,
+                [_told(*one, full_name=self.full_name) for one in self.users.items()],
+            ),
             "/admin/orgs": lambda: _page(request, [{"name": one} for one in self.organizations]),
             "/version": lambda: Answer(json={"version": self.version}),
             "/repos/search": lambda: _page(request, [self.repository]),
             **({"/repos/acme/demo": lambda: Answer(json=self.repository)} if self.shows else {}),
-            "/repos/acme/handbook": lambda: Answer(json=REPOSITORY),
+            "/repos/acme/handbook": lambda: Answer(
+                json=REPOSITORY | {"full_name": "acme/handbook"}
+            ),
             **{
                 f"/repos/acme/demo/contents/{file}": partial(Answer, json={"sha": "0" * 40})
                 for file in self.files
@@ -80,6 +89,8 @@ class World:
 
     def _account(self, name: str) -> Answer:
         """Answer as forges do, to which an organization is an account like others."""
+        if name in self.renamed:
+            return Answer(307, headers={"Location": f"/api/v1/users/{self.renamed[name]}"})
         known = {**self.users, **dict.fromkeys(self.organizations, "")}
         found = next((one for one in known if one.lower() == name.lower()), None)
         if found is None:
@@ -169,6 +180,42 @@ def test_a_taken_name_is_refused_however_many_accounts_a_forge_has(
     taken = 'agent "dev-qwen", forge_user: user Dev-Qwen exists and Muster did not make it'
     (problem,) = told(server, tmp_path, agents)
     assert problem.startswith(f"6: {taken}")
+
+
+@pytest.mark.parametrize("others", [0, 600])
+def test_a_bot_user_that_was_renamed_is_named_and_an_earlier_one_is_not(
+    world: World, server: Server, tmp_path: Path, others: int
+) -> None:
+    world.users |= {f"somebody-{number}": "" for number in range(others)}
+    world.users["robot"] = mark_of("live", "demo", "dev-qwen")
+    assert told(server, tmp_path) == []  # that was forge_user before
+    world.renamed = {"dev-qwen": "robot"}
+    (problem,) = told(server, tmp_path)
+    assert "bot user dev-qwen was renamed to robot at the forge: write forge_user = " in problem
+
+
+def test_a_project_of_another_name_is_reported_once(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    world.users |= {f"dev-{one}": mark_of("live", "before", f"dev-{one}") for one in range(3)}
+    (problem,) = told(server, tmp_path, crew(3))
+    assert problem.startswith('1: name: the crew was hired with name = "before"')
+
+
+def test_an_overwritten_mark_is_left_to_the_state_if_the_full_name_is_ours(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    world.users["dev-qwen"] = "by-a-script"
+    (problem,) = told(server, tmp_path)
+    assert "Muster did not make it" in problem
+    world.full_name = full_name_of("demo", "dev-qwen")
+    assert told(server, tmp_path) == []
+
+
+def test_a_renamed_repository_is_named(world: World, server: Server, tmp_path: Path) -> None:
+    world.repository["full_name"] = "acme/new"
+    (problem,) = told(server, tmp_path)
+    assert problem.startswith("2: repo: acme/demo was renamed to acme/new at the forge: write acme")
 
 
 @pytest.mark.parametrize(("others", "size", "calls"), [(600, 1, 2), (600, 5, 6), (0, 5, 1)])

@@ -22,6 +22,14 @@ Props = dict[str, Any]
 
 USER, MARK = "dev-qwen", "muster:live/demo/dev-qwen"
 SECRET = "0123456789abcdef0123456789abcdef01234567"
+REPOSITORY = {
+    "id": 1,
+    "full_name": "acme/demo",
+    "default_branch": "main",
+    "private": True,
+    "archived": False,
+    "empty": False,
+}
 FULL_NAME = "dev-qwen (agent of demo, by Muster)"
 
 
@@ -523,13 +531,111 @@ def test_firing_leaves_an_account_alone_that_is_somebody_elses_by_now(
     assert accounts.names() == ["muster-aa", "muster-bb", "by-hand"]
 
 
-@pytest.mark.parametrize("kind", [BotUserProvider, BotPasswordProvider])
+@pytest.mark.parametrize(
+    ("kind", "login_name"),
+    [
+        (BotUserProvider, "by hand"),
+        (BotUserProvider, "muster:live/demo/dev-b"),
+        (BotPasswordProvider, "muster:live/demo/dev-b"),
+    ],
+)
 def test_an_account_that_is_somebody_elses_by_now_is_gone_for_a_refresh(
-    server: Server, accounts: Accounts, kind: type[ForgeProvider]
+    server: Server, accounts: Accounts, kind: type[ForgeProvider], login_name: str
 ) -> None:
     assert accounts.user is not None
-    accounts.user["login_name"] = "by hand"
+    accounts.user["login_name"] = login_name
     assert configured(kind()).read(USER, of_token(server)).id is None
+
+
+@pytest.fixture
+def passwords(accounts: Accounts, server: Server) -> list[str]:
+    """The passwords that the forge takes; one by one, as somebody sets another."""
+    known = ["Admin-Pass-1", "the-password"]
+
+    def script(request: Request) -> Answer:
+        auth = request.headers["Authorization"]
+        if auth is None:
+            return Answer(401, {"message": "token is required"})
+        if auth.startswith("Basic") and auth not in [
+            Basic(user, word).header for user in ("root", USER) for word in known
+        ]:
+            return Answer(401, {"message": "invalid username, password or token"})
+        return accounts(request)
+
+    server.script = script
+    return known
+
+
+def test_a_password_that_somebody_changed_is_replaced(
+    server: Server, accounts: Accounts, passwords: list[str]
+) -> None:
+    provider = configured(BotPasswordProvider())
+    recorded = inputs(server, password="the-password", issued_at="2026-01-02T03:04:05+00:00")
+
+    assert provider.read("id", recorded).outs == recorded
+    passwords.remove("the-password")
+    found = provider.read("id", recorded)
+    assert provider.diff("id", found.outs, recorded).replaces == ["password"]
+    passwords.append("the-password")
+    assert provider.read("id", found.outs).outs == recorded
+    passwords.remove("the-password")
+    assert accounts.user is not None
+    accounts.user["prohibit_login"] = True  # then no password works
+    assert provider.read("id", recorded).outs == recorded
+
+
+def test_a_forge_that_takes_no_passwords_does_not_tell_of_them(
+    server: Server, accounts: Accounts
+) -> None:
+    accounts.tokens = []  # 401 to everybody
+    recorded = inputs(server, password="the-password")
+    assert configured(BotPasswordProvider()).read("id", recorded).outs == recorded
+
+
+@pytest.mark.parametrize(
+    ("login_name", "born", "is_ours"),
+    [
+        ("", "2026-01-02T03:04:05+00:00", True),
+        ("by-a-script", "2026-01-02T03:04:05+00:00", True),
+        ("by-a-script", "2026-02-02T03:04:05+00:00", False),
+        ("muster:live/demo/dev-b", "2026-01-02T03:04:05+00:00", False),
+    ],
+)
+def test_an_account_whose_mark_was_overwritten_is_known_by_id_and_birth(
+    login_name: str,
+    born: str,
+    is_ours: bool,  # noqa: FBT001 - from a table
+    server: Server,
+    accounts: Accounts,
+) -> None:
+    assert accounts.user is not None
+    accounts.user["login_name"] = login_name
+    provider = configured(BotUserProvider())
+    olds = inputs(server, user_id=3.0, created_at=born, standing=STANDING)
+
+    found = provider.read(USER, olds)
+
+    assert (found.id == USER) == is_ours
+    if is_ours:
+        assert provider.diff(USER, found.outs, inputs(server)).changes
+        provider.update(USER, found.outs, inputs(server))
+        assert server.requests[-1].json["login_name"] == MARK
+
+
+def test_access_to_a_renamed_repository_is_removed_at_its_new_name(
+    server: Server, accounts: Accounts
+) -> None:
+    def script(request: Request) -> Answer:
+        if request.path.startswith("/api/v1/repos/acme/demo"):
+            moved = request.path.replace("acme/demo", "acme/new")
+            return Answer(301, headers={"Location": moved})  # as Gitea 1.26 answers
+        if request.path == "/api/v1/repos/acme/new":
+            return Answer(json={**REPOSITORY, "full_name": "acme/new"})
+        return accounts(request)
+
+    server.script = script
+    configured(RepositoryAccessProvider()).delete("id", inputs(server))
+    assert server.asked()[-1] == ("DELETE", f"/api/v1/repos/acme/new/collaborators/{USER}")
 
 
 def test_firing_bars_the_account_and_keeps_it(server: Server) -> None:

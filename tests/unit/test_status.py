@@ -384,3 +384,25 @@ def test_a_container_that_restarts_again_and_again_has_its_log_named(tmp_path: P
     assert list(status._docker_drift(agent, container, "running", seen)) == [  # noqa: SLF001
         "container crashes and restarts: muster logs dev-qwen shows why"
     ]
+
+
+@pytest.mark.parametrize(
+    ("login", "login_name", "said"),
+    [
+        ("Dev-Qwen", "muster:live/acme/dev-qwen", []),
+        ("robot", "muster:live/acme/dev-qwen", ["was renamed to robot: muster preview"]),
+        ("robot", "", ["account dev-qwen is gone: muster up"]),
+        ("dev-qwen", "by-a-script", ["has lost its mark (login_name): muster up sets it again"]),
+        ("dev-qwen", "muster:live/before/dev-qwen", ["name was changed: muster preview"]),
+    ],
+)
+def test_an_account_that_was_changed_outside_comes_with_the_command_that_helps(
+    login: str, login_name: str, said: list[str]
+) -> None:
+    user = SimpleNamespace(login=login, login_name=login_name, prohibit_login=False)
+    seen = Seen({"dev-qwen": {"forgejo:BotUser:id": "dev-qwen"}})
+    seen.users = {login.lower(): user}  # type: ignore[dict-item]
+    agent: Any = SimpleNamespace(name="dev-qwen", forge_user="dev-qwen")
+    found = list(status._forge_drift(agent, "muster:live/acme/dev-qwen", seen))  # noqa: SLF001
+    assert len(found) == len(said)
+    assert all(words in line for words, line in zip(said, found, strict=True))
