@@ -36,6 +36,7 @@ KINDS = {
 }
 
 _FOLLOWING = ("update failed", "preview failed", "destroy failed")
+_VIOLATED = "violates plan"
 _UNHANDLED = "ResourceRegistrationFailed"
 """What the program and the engine say because of an error that was told already."""
 
@@ -174,6 +175,8 @@ def _plain(message: str, urn: str | None) -> str:
     text = _without_colours(message).strip()
     text = text.partition("Exception calling application: ")[2] or text
     name = urn.rsplit("::", 1)[-1] if urn and ":pulumi:Stack::" not in urn else ""
+    if _VIOLATED in text:  # Pulumi goes on with the values, secret ones too
+        text = "the update would change this in another way than the plan says"
     known = text.startswith(_FOLLOWING) or _UNHANDLED in text
     return "" if known else f"{name}: {text}" if name else text
 

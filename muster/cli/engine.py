@@ -207,20 +207,27 @@ class Engine:
             finally:
                 del self._environment[CANDIDATE]
 
-    def preview(self, on_event: OnEvent, *, refresh: bool, destroy: bool = False) -> None:
-        """Look at what an update, or the end of the stack, would do."""
+    def preview(
+        self, on_event: OnEvent, *, refresh: bool, destroy: bool = False, save: Path | None = None
+    ) -> None:
+        """Preview an update or the removal of the stack; save the update's plan to a file."""
+        plan = None if save is None else str(save)
         with self._explained():
             if destroy:
                 self._stack.preview_destroy(on_event=on_event, refresh=refresh)
             else:
-                self._stack.preview(on_event=on_event, refresh=refresh)
+                self._stack.preview(on_event=on_event, refresh=refresh, plan=plan)
 
-    def up(self, on_event: OnEvent, *, refresh: bool) -> None:
-        """Make it so; one agent's failure does not stop the others."""
+    def up(self, on_event: OnEvent, *, refresh: bool, plan: Path | None = None) -> None:
+        """Update the stack, as planned if a plan is given.
+
+        One agent's failure does not stop the others.
+        """
         with self._explained():
             self._stack.up(
                 on_event=on_event,
                 refresh=refresh,
+                plan=None if plan is None else str(plan),
                 continue_on_error=True,
                 show_secrets=False,
                 message=history.message(),

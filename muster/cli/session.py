@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from muster import docker, drift, files, preflight, project, roster_edit
-from muster.cli import lock, place, recovery
+from muster.cli import lock, place, recovery, saved_plan
 from muster.cli.changes import Changes
 from muster.cli.engine import CancelledError, Engine, EngineError, NoStackError, stacks
 from muster.cli.folders import STACKS, project_folder
+from muster.cli.saved_plan import SavedPlan
 from muster.cli.screen import Screen, summary
 from muster.errors import MusterError
 from muster.forge import Forge
@@ -165,12 +167,19 @@ class Session:
         self.deployment()  # reports a stack that does not exist
         project.inspect(self.settings())
 
-    def preview(self, *, refresh: bool, destroy: bool = False) -> Changes:
+    def preview(self, *, refresh: bool, destroy: bool = False, save: Path | None = None) -> Changes:
         """Show what an update would do.
+
+        Args:
+            refresh: whether to read what there is first.
+            destroy: whether to preview the removal of the stack.
+            save: where the plan is saved.
 
         Raises:
             EngineError: the program, or something that an update needs, is wrong.
         """
+        if save is not None:
+            return self._saved(save, refresh=refresh)
         if refresh:
             self.check()
         doing = f"Previewing stack {self.stack}"
@@ -183,8 +192,42 @@ class Session:
         self.screen.plan(changes)
         return changes
 
+    def _saved(self, path: Path, *, refresh: bool) -> Changes:
+        """Preview, and save what is previewed."""
+        text, state = self.roster_text(), saved_plan.state_digest(self.deployment())
+        with tempfile.TemporaryDirectory() as folder:
+            plan = Path(folder) / "plan.json"
+            if refresh:
+                self.check()
+            changes = self._run(
+                f"Previewing stack {self.stack}",
+                lambda seen: self.engine.preview(seen, refresh=refresh, save=plan),
+                silent=True,
+            )
+            found = json.loads(plan.read_bytes())
+        SavedPlan(self.stack, saved_plan.digest(text), state, found).write(path)
+        self.screen.plan(changes)
+        return changes
+
+    def up_as_planned(self, path: Path, *, refresh: bool) -> Changes:
+        """Do exactly what a saved plan says.
+
+        Raises:
+            MusterError: roster or stack were changed since, and nothing was changed; or the
+                update would do something else, and stopped.
+        """
+        plan = saved_plan.read(path)
+        plan.expect(self.stack, self.roster_text(), self.deployment())
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "plan.json"
+            file.write_text(json.dumps(plan.engine))
+            return self._run(
+                f"Updating stack {self.stack} as planned",
+                lambda seen: self.engine.up(seen, refresh=refresh, plan=file),
+            )
+
     def up(self, *, refresh: bool) -> Changes:
-        """Make it so, after what a killed run left is cleaned up.
+        """Update the stack, after what a killed run left is cleaned up.
 
         Raises:
             EngineError: something failed; what was done is kept.

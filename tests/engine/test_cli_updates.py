@@ -21,9 +21,11 @@ def test_a_preview_reports_changes_for_people_for_programs_and_by_its_exit_code(
     changes = {(each["agent"], each["resource"]): each["op"] for each in reported["changes"]}
     assert changes["dev-qwen", "container"] == "create"
     assert changes["dev-qwen", "access token"] == "create"
-    workplace.muster("preview", "--expect-no-changes", expect=3)
-    done = workplace.reported("up", "--yes")
+    workplace.muster("preview", "--expect-no-changes", "--save", "acme.plan", expect=3)
+    done = workplace.reported("up", "--plan", "acme.plan")
     assert all(each["seconds"] >= 0 and not each["failed"] for each in done["changes"])
+    again = workplace.muster("up", "--plan", "acme.plan", expect=1)
+    assert "the stack was updated since. Nothing was changed" in again
     printed = workplace.muster("preview", "--expect-no-changes")
     assert "Nothing to do" in printed
     assert "\x1b" not in printed

@@ -1,5 +1,6 @@
 """`muster preview`, `up` and `down`: the program's verbs, with Muster's view."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,10 @@ def preview(
         bool, typer.Option(help=f"Exit with {CHANGES} where there are changes.")
     ] = False,
     no_refresh: NoRefresh = False,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="PLAN", help="Save it for muster up --plan PLAN."),
+    ] = None,
     summary: Summary = False,
     as_json: AsJson = False,
 ) -> None:
@@ -26,7 +31,7 @@ def preview(
 
     session = Session(stack, as_json=as_json, admin_token=admin_token)
     session.screen.brief = summary
-    changes = session.preview(refresh=not no_refresh)
+    changes = session.preview(refresh=not no_refresh, save=save)
     session.screen.report(session.outcome(changes))
     if expect_no_changes and changes.all:
         raise typer.Exit(CHANGES)
@@ -38,6 +43,14 @@ def up(
     *,
     yes: Yes = False,
     no_refresh: NoRefresh = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            metavar="PLAN",
+            help="Do exactly what muster preview --save PLAN showed, without a question.",
+        ),
+    ] = None,
     summary: Summary = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,6 +63,9 @@ def up(
     session = Session(stack, as_json=as_json, admin_token=admin_token)
     session.screen.brief = summary
     with session.alone():
+        if plan is not None:
+            session.done(session.up_as_planned(plan, refresh=not no_refresh))
+            return
         session.make_missing_stack(yes=yes)
         session.review(yes=yes, refresh=not no_refresh, question="Apply these changes?")
         session.done(session.up(refresh=not no_refresh))
@@ -90,7 +106,10 @@ def register(app: typer.Typer) -> None:
             "muster preview",
             "muster preview --summary",
             "muster preview --expect-no-changes --json",
+            "muster preview --save acme.plan",
         )
     )(preview)
-    app.command(epilog=examples("muster up", "muster up --yes --no-refresh"))(up)
+    app.command(
+        epilog=examples("muster up", "muster up --yes --no-refresh", "muster up --plan acme.plan")
+    )(up)
     app.command(epilog=examples("muster down", "muster down --stack acme --yes"))(down)
