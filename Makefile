@@ -32,7 +32,7 @@ lint: setup ## check style, types and spelling
 test: lint ## set up, check style and types, run the tests (15 minutes on 2 cores)
 	@$(ACTIVE) pytest --numprocesses 2 --dist worksteal
 
-test-all: lint ## the same, and the slow combinations of faults at work
+test-all: lint ## the same, and the slow combinations: faults at work, kills, moves, adoption
 	@$(ACTIVE) pytest --numprocesses 2 --dist worksteal -m ""
 
 test-current-docker: setup ## build a current Docker engine, and run tests against it (root)

@@ -96,6 +96,7 @@ def test_a_running_factorys_agents_go_on_under_muster(
     assert workplace.container(factory.agent).id == new.id
 
 
+@pytest.mark.slow
 def test_old_services_run_on_until_the_new_container_is_healthy(
     workplace: Workplace, factory: OldFactory, never_healthy: str
 ) -> None:

@@ -81,7 +81,7 @@ def test_what_is_declined_refused_or_only_looked_at_leaves_the_roster_as_it_was(
         assert ended(child) == 1
     with workplace.terminal(AS_PRINTED) as child:
         child.expect(r"\[y/N\]")
-        assert interrupted(child) == 1
+        assert interrupted(child) == 130
     with workplace.terminal(f"exec {AS_PRINTED}") as child:
         child.expect(r"\[y/N\]")
         child.kill(signal.SIGKILL)

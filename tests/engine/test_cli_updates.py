@@ -56,8 +56,9 @@ def test_what_an_update_needs_is_checked_before_anything_else(workplace: Workpla
     before = workplace.roster_path.read_bytes()
     hire = ["hire", "dev-b", "dev", "--local-model", "http://x.example:1", "--model", "m", "--yes"]
     for change in (hire, ["fire", "dev-qwen", "--yes"]):
-        *_, refused = workplace.muster(*change, expect=1, **wrong).splitlines()
+        *_, refused, unchanged = workplace.muster(*change, expect=1, **wrong).splitlines()
         assert "Check FORGE_ADMIN_USER and FORGE_ADMIN_PASS, or FORGE_ADMIN_PAT" in refused
+        assert unchanged == "Nothing was changed."
         assert workplace.roster_path.read_bytes() == before
     assert workplace.container("dev-qwen").status == "running"
 
@@ -76,7 +77,7 @@ def test_down_asks_and_leaves_the_accounts_and_the_volumes(workplace: Workplace)
     workplace.up()
 
     with workplace.terminal("muster down") as child:
-        child.expect("dev-qwen: container: remove")
+        child.expect(r"- container: remove")
         child.expect(r"Remove all of stack \w+\? \[y/N\]")
         child.sendline("y")
         child.expect("Done")

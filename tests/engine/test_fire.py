@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import requests
 from asking import api_status, git_works, password_status
 from patience import COMMAND
@@ -111,6 +112,7 @@ def test_a_barred_bot_user_is_fired_at_a_forge_where_only_its_password_could_rev
     assert barred.prohibit_login
 
 
+@pytest.mark.slow
 def test_a_container_that_compose_made_anew_is_fired_too(workplace: Workplace) -> None:
     workplace.roster(workplace.agent("dev-qwen") + workplace.agent("review-qwen"))
     workplace.up()

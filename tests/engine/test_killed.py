@@ -100,7 +100,7 @@ def test_an_engine_killed_between_the_new_token_and_the_swap_leaves_one_token(
     _whole(workplace)
 
 
-@pytest.mark.parametrize("undone", ["swap", "sweep"])
+@pytest.mark.parametrize("undone", ["swap", pytest.param("sweep", marks=pytest.mark.slow)])
 def test_a_rotation_without_a_trace_in_the_state_is_done_again(
     workplace: Workplace, undone: str
 ) -> None:
@@ -112,6 +112,7 @@ def test_a_rotation_without_a_trace_in_the_state_is_done_again(
     _whole(workplace)
 
 
+@pytest.mark.slow
 def test_a_refresh_mends_what_a_rotation_did_that_is_taken_back(workplace: Workplace) -> None:
     """The roster is as the state has it, but the state's token is revoked, its container gone."""
     old_token = _killed_rotation(workplace, "sweep")

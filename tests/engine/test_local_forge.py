@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 
+import pytest
 from asking import api_status, process_arguments, wait_until
 from workplace import Workplace
 
@@ -49,6 +50,7 @@ def _roster(place: Workplace) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_engine_killed_before_the_administrator_is_made_is_followed_by_one_that_makes_it(
     workplace: Workplace,
 ) -> None:

@@ -4,6 +4,7 @@ import re
 import subprocess
 from typing import Any
 
+import pytest
 from asking import api_status
 from patience import COMMAND
 from strict_forge import StrictForge
@@ -55,6 +56,7 @@ def _recorded(place: Workplace) -> dict[str, Any]:
     return {one["urn"]: one.get("outputs") for one in place.state(secrets=True) if one["custom"]}
 
 
+@pytest.mark.slow
 def test_a_crew_does_not_move_to_another_forge_and_begins_anew_where_the_old_one_is_gone(
     workplace: Workplace,
 ) -> None:
