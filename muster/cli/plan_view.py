@@ -52,7 +52,9 @@ def counts(changes: Sequence[Change]) -> str:
     for change in _planned(changes):
         verb = _VERBS.get(change.op, _OTHER)[2] or change.op
         found[verb] = found.get(verb, 0) + 1
-    return ", ".join(f"{number} to {verb}" for verb, number in found.items())
+    order = [verb for _, _, verb in _VERBS.values()]
+    ordered = sorted(found, key=lambda verb: order.index(verb) if verb in order else len(order))
+    return ", ".join(f"{found[verb]} to {verb}" for verb in ordered)
 
 
 def _planned(changes: Sequence[Change]) -> list[Change]:

@@ -169,7 +169,9 @@ def summary(changes: Changes) -> str:
     for change in changes.all:
         done = SIGNS.get(change.op, _OTHER)[2] or change.op
         counts[done] = counts.get(done, 0) + 1
-    return ", ".join(f"{count} {done}" for done, count in counts.items())
+    order = [done for _, _, done in SIGNS.values()]
+    ordered = sorted(counts, key=lambda done: order.index(done) if done in order else len(order))
+    return ", ".join(f"{counts[done]} {done}" for done in ordered)
 
 
 def _subject(change: Change) -> str:
