@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _POLL = 0.2  # seconds between two looks at a forge that starts
 _NO_TOKEN = 2**63 - 1  # an id that no token has
+_REDIRECTS = {301, 302, 307, 308}
 _NO_USER = "-"  # a name that no user can have
 _NO_WAY = {401, 403, 404}  # the credentials are refused, or there is no such path
 
@@ -400,7 +401,12 @@ class Forge:
         Raises:
             ForbiddenError: They may not.
         """
-        unless_missing(lambda: self.remove_collaborator(repo, _NO_USER))
+        try:
+            unless_missing(lambda: self.remove_collaborator(repo, _NO_USER))
+        except ForgeError as error:
+            # A renamed repository redirects, also to GET, whose answer names the new one.
+            if error.status not in _REDIRECTS:
+                raise
 
     def may_mint(self, user: str) -> bool:
         """Tell whether these credentials can mint and revoke tokens of this user.

@@ -79,6 +79,10 @@ class World:
             return answers[below]()
         if request.method == "GET" and below.startswith("/users/"):
             return self._account(below.removeprefix("/users/"))
+        moved = self.repository["full_name"] != "acme/demo"
+        if moved and request.method == "DELETE" and below.startswith("/repos/acme/demo/"):
+            target = request.path.replace("acme/demo", str(self.repository["full_name"]))
+            return Answer(301, headers={"Location": target})  # as Gitea 1.26
         return Answer(401 if "/tokens" in below else 404, {"message": "not found"})
 
     def _refusal(self, auth: str | None) -> str | None:
