@@ -1,5 +1,8 @@
 """Words of messages for people."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
 
 def counted(number: float, noun: str) -> str:
     """Return a number with its noun: `1 agent`, `2 agents`, `12,345 tokens`."""
@@ -15,3 +18,11 @@ def capacity(window: int | None, slots: int | None) -> list[str]:
     """
     known = [f"window {window:,} tokens"] if window else []
     return [*known, counted(slots, "slot")] if slots else known
+
+
+def tally(words: Iterable[str], order: Sequence[str]) -> list[tuple[str, int]]:
+    """Return how often each word comes, in this order; words that it does not name come last."""
+    found = Counter(words)
+    return sorted(
+        found.items(), key=lambda each: order.index(each[0]) if each[0] in order else len(order)
+    )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from rich.text import Text
 
 from muster.cli.changes import Change
+from muster.words import tally
 
 REPLACE = "replace"
 """A resource that is created again; its old one is removed."""
@@ -48,13 +49,9 @@ def lines(changes: Sequence[Change], *, brief: bool) -> Iterator[Text]:
 
 def counts(changes: Sequence[Change]) -> str:
     """Return how many resources would change, by operation: `12 to create, 1 to change`."""
-    found: dict[str, int] = {}
-    for change in _planned(changes):
-        verb = _VERBS.get(change.op, _OTHER)[2] or change.op
-        found[verb] = found.get(verb, 0) + 1
+    verbs = (_VERBS.get(change.op, _OTHER)[2] or change.op for change in _planned(changes))
     order = [verb for _, _, verb in _VERBS.values()]
-    ordered = sorted(found, key=lambda verb: order.index(verb) if verb in order else len(order))
-    return ", ".join(f"{found[verb]} to {verb}" for verb in ordered)
+    return ", ".join(f"{count} to {verb}" for verb, count in tally(verbs, order))
 
 
 def _planned(changes: Sequence[Change]) -> list[Change]:

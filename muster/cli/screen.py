@@ -18,6 +18,7 @@ from muster.cli import plan_view
 from muster.cli.changes import Change, Changes
 from muster.doctor.findings import Finding
 from muster.errors import MusterError
+from muster.words import tally
 
 SIGNS = {
     "bar": ("-", "yellow", "barred"),
@@ -165,13 +166,9 @@ class Screen:
 
 def summary(changes: Changes) -> str:
     """Return how many resources change, by operation, in one line."""
-    counts: dict[str, int] = {}
-    for change in changes.all:
-        done = SIGNS.get(change.op, _OTHER)[2] or change.op
-        counts[done] = counts.get(done, 0) + 1
-    order = [done for _, _, done in SIGNS.values()]
-    ordered = sorted(counts, key=lambda done: order.index(done) if done in order else len(order))
-    return ", ".join(f"{counts[done]} {done}" for done in ordered)
+    done = (SIGNS.get(change.op, _OTHER)[2] or change.op for change in changes.all)
+    order = [word for _, _, word in SIGNS.values()]
+    return ", ".join(f"{count} {word}" for word, count in tally(done, order))
 
 
 def _subject(change: Change) -> str:
