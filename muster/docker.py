@@ -296,27 +296,41 @@ def fill_volume(client: docker.DockerClient, delivery: Delivery) -> None:
     Raises:
         DockerError: a container of the helper's name is somebody else's, or Docker refuses.
     """
-    make_empty_image(client)
-    remove_leftover_container(client, delivery.helper, delivery.labels)
+    mount = Mount(delivery.path, delivery.volume)
     try:
         client.volumes.create(delivery.volume, labels=dict(delivery.labels))
-        helper = client.containers.create(
-            EMPTY_IMAGE,
-            ["-"],  # it never runs, and Docker wants a command
-            name=delivery.helper,
-            network_mode="none",
-            labels=dict(delivery.labels),
-            mounts=[Mount(delivery.path, delivery.volume)],
-        )
-        try:
+        with holder(client, delivery.helper, mount, delivery.labels) as helper:
             helper.put_archive(delivery.path, archive_of(delivery.files, delivery.owner))
             if delivery.public:
                 packed = archive_of(delivery.public, delivery.owner, mode=0o444)
                 helper.put_archive(delivery.path, packed)
-        finally:
-            helper.remove()
     except docker.errors.APIError as error:
         raise DockerError(f"volume {delivery.volume}: {error.explanation}") from None
+
+
+@contextmanager
+def holder(
+    client: docker.DockerClient, name: str, mount: Mount, labels: Mapping[str, str]
+) -> Iterator[Container]:
+    """Create a container with a volume, which never starts: Docker copies files through it.
+
+    Raises:
+        DockerError: a container of that name is somebody else's.
+    """
+    make_empty_image(client)
+    remove_leftover_container(client, name, labels)
+    container = client.containers.create(
+        EMPTY_IMAGE,
+        ["-"],  # it never runs, and Docker wants a command
+        name=name,
+        network_mode="none",
+        labels=dict(labels),
+        mounts=[mount],
+    )
+    try:
+        yield container
+    finally:
+        container.remove()
 
 
 def archive_of(files: Mapping[str, str], owner: int, mode: int = 0o400) -> bytes:

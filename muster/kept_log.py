@@ -1,7 +1,6 @@
 """The log that an agent's runtime keeps in its data volume: Docker's goes with the container."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import docker
 import docker.errors
@@ -10,7 +9,7 @@ from docker.types import Mount
 
 from muster.agent_container import NoFileError, file_lines
 from muster.container import DATA_PATH
-from muster.docker import EMPTY_IMAGE, make_empty_image, remove_leftover_container
+from muster.docker import holder
 from muster.names import container_name, labels
 
 FILES = (f"{DATA_PATH}/log.1.jsonl", f"{DATA_PATH}/log.jsonl")
@@ -37,26 +36,6 @@ def of_volume(client: docker.DockerClient, project: str, stack: str, agent: str)
         client.volumes.get(f"{name}-data")
     except docker.errors.NotFound:
         return []
-    with _reader(client, f"{name}-log", f"{name}-data", labels(stack, project, agent)) as reader:
+    mount = Mount(DATA_PATH, f"{name}-data", read_only=True)
+    with holder(client, f"{name}-log", mount, labels(stack, project, agent)) as reader:
         return of_container(reader)
-
-
-@contextmanager
-def _reader(
-    client: docker.DockerClient, name: str, volume: str, marks: dict[str, str]
-) -> Iterator[Container]:
-    """Create a container with a volume, which never starts: Docker reads files out of it."""
-    make_empty_image(client)
-    remove_leftover_container(client, name, marks)
-    reader = client.containers.create(
-        EMPTY_IMAGE,
-        ["-"],
-        name=name,
-        network_mode="none",
-        labels=marks,
-        mounts=[Mount(DATA_PATH, volume, read_only=True)],
-    )
-    try:
-        yield reader
-    finally:
-        reader.remove()
