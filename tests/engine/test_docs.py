@@ -3,20 +3,22 @@
 import re
 import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-import pexpect
 import pytest
 from asking import wait_until
 from crew import bash, says
 from old_factory import OldFactory
 from scripted_endpoint import ContainersEndpoint
-from workplace import ROOT, Workplace
+from workplace import PROMPT, ROOT, Workplace
 
 from muster.credentials import TOKEN_SCOPES
 from muster.forge import Issue, Pull, WorkForge
 
+if TYPE_CHECKING:
+    import pexpect
+
 DOCS = ROOT / "docs"
-PROMPT = "READY-FOR-THE-NEXT> "
 KEY = "made-up-key-0123456789"
 
 
@@ -46,24 +48,9 @@ def answered(shell: "pexpect.spawn[str]", command: str) -> str:
     return "" if "it worked" in str(shell.before) else printed
 
 
-def shell_of(place: Workplace) -> "pexpect.spawn[str]":
-    shell = pexpect.spawn(
-        "bash",
-        ["--noprofile", "--norc"],
-        cwd=place.folder,
-        env={**place.environment, "PS1": PROMPT, "TERM": "dumb"},
-        encoding="utf-8",
-        echo=False,
-        dimensions=(50, 400),
-        timeout=place.patience,
-    )
-    shell.expect(PROMPT)
-    return shell
-
-
 def ran(place: Workplace, typed: Iterable[str], words: Mapping[str, str]) -> list[str]:
     """Type commands, with the test's words in place of the page's; return what failed."""
-    shell, failed = shell_of(place), []
+    shell, failed = place.shell(), []
     try:
         for command in typed:
             changed = command

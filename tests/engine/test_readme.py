@@ -7,13 +7,11 @@ import os
 import re
 from collections.abc import Iterator
 
-import pexpect
 import pytest
-from workplace import ROOT, Workplace
+from workplace import PROMPT, ROOT, Workplace
 
 README = ROOT / "README.md"
 SESSION = re.compile(r"(?<=<!-- session -->\n```console\n).*?(?=```\n)", re.DOTALL)
-PROMPT = "READY-FOR-THE-NEXT> "
 BEFORE = """\
 $ . .venv/bin/activate
 $ export FORGE_ADMIN_USER=… FORGE_ADMIN_PASS=…     # or FORGE_ADMIN_PAT; best is all three
@@ -46,17 +44,7 @@ def _recorded(place: Workplace) -> Iterator[str]:
         "dev-qwen": place.user("dev-qwen"),
         "acme": place.name,
     }
-    shell = pexpect.spawn(
-        "bash",
-        ["--noprofile", "--norc"],
-        cwd=place.folder,
-        env={**place.environment, "PS1": PROMPT, "TERM": "dumb"},
-        encoding="utf-8",
-        echo=False,
-        dimensions=(50, 400),
-        timeout=place.patience,
-    )
-    shell.expect(PROMPT)
+    shell = place.shell()
     try:
         for command in COMMANDS.splitlines():
             typed = command

@@ -21,6 +21,7 @@ from muster.accounts import mark_of
 from muster.forge import Forge
 
 ROOT = Path(__file__).parents[2]
+PROMPT = "READY-FOR-THE-NEXT> "
 PARTS = ("__main__.py", "components", "muster")
 
 
@@ -216,6 +217,21 @@ class Workplace:
             yield child
         finally:
             child.close(force=True)
+
+    def shell(self) -> "pexpect.spawn[str]":
+        """Start a shell that shows `PROMPT` after each command; the caller closes it."""
+        shell = pexpect.spawn(
+            "bash",
+            ["--noprofile", "--norc"],
+            cwd=self.folder,
+            env={**self.environment, "PS1": PROMPT, "TERM": "dumb"},
+            encoding="utf-8",
+            echo=False,
+            dimensions=(50, 400),
+            timeout=self.patience,
+        )
+        shell.expect(PROMPT)
+        return shell
 
     def up(self, *options: str, **how: Any) -> str:  # noqa: ANN401 - as `pulumi`
         return self.pulumi("up", "--yes", "--skip-preview", *options, **how)
