@@ -140,7 +140,7 @@ class Session:
         again, and replace the credentials of the one at work.
 
         Raises:
-            MusterError: there is no stack, and nobody wants one.
+            MusterError: there is no stack, and it was not made.
         """
         try:
             self.deployment()
@@ -301,7 +301,7 @@ class Session:
 
         Args:
             change: the roster's new text, and what goes with it.
-            yes: whether the answer was given beforehand; then there is no preview.
+            yes: whether `--yes` was given; then there is no preview.
             only_preview: change nothing.
 
         Raises:
@@ -322,8 +322,9 @@ class Session:
         """
         if not yes and change.asks:
             self.screen.expect_answer()
-        parse(change.text, self.roster_path)
-        if not yes:
+        if yes:
+            parse(change.text, self.roster_path)
+        else:
             planned = self._preview_of(change)
             others = {each.agent for each in planned.all if each.agent} - change.agents
             if change.asks or others:
