@@ -350,7 +350,7 @@ def _agent(
 
 
 def _real_key(own: dict[str, Any], service: Service) -> str | None:
-    """Return the key that an agent uses, if it is no placeholder; the fields keep no real one.
+    """Return the key that an agent uses, unless it is a placeholder; the fields keep no real one.
 
     disinto has the key in the project file in plain text, or in the service's environment.
     """

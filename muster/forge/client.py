@@ -223,7 +223,7 @@ class Forge:
         account without a second factor (1.26: routers/api/v1/api.go, repoAssignment).
         """
         name = full_name.partition("/")[2]
-        found = self._http.pages("/repos/search", lambda told: str(told["full_name"]), q=name)
+        found = self._http.pages("/repos/search", lambda answer: str(answer["full_name"]), q=name)
         return full_name.lower() in map(str.lower, unless_missing(lambda: [*found]) or ())
 
     def has_branch(self, repo: str, branch: str) -> bool:
